@@ -1,0 +1,69 @@
+# The daily commands. `make help` lists them.
+PYTHON ?= python3
+BIN    := .venv/bin
+STUDY  ?=
+RUN    ?=
+STAGE  ?= production
+PORT   ?= 5000
+STAMP  := .venv/.installed
+
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sweep ui compare promote reproduce doctor lint check test clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## the environment in .venv; every other target sets it up when it is missing
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
+		{ echo "error: Python 3.11 or 3.12 is needed, but $(PYTHON) is another; write for example: make setup PYTHON=python3.11" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing the environment into .venv (some minutes, once)"
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --force-reinstall --no-deps opencv-python-headless
+	@$(BIN)/python -m compileall -q ocr_sweep
+	@touch $@
+
+sweep: $(STAMP) ## run a study, or go on with it: make sweep STUDY=unet_aug
+	@$(call need,STUDY,a study,make sweep STUDY=unet_aug)
+	@$(BIN)/ocr-sweep sweep run $(STUDY)
+
+ui: $(STAMP) ## the MLflow UI over this project's runs, on this machine only: make ui PORT=5000
+	@$(BIN)/ocr-sweep ui --port $(PORT)
+
+compare: $(STAMP) ## a page that sets a study's architectures side by side: make compare STUDY=backbones
+	@$(call need,STUDY,a study,make compare STUDY=backbones)
+	@$(BIN)/ocr-sweep runs compare --study $(STUDY)
+
+promote: $(STAMP) ## put a winner into production: make promote STUDY=unet_aug, or RUN=<id>, STAGE=staging
+	@$(if $(STUDY)$(RUN),,$(call need,STUDY,a study or RUN=<id>,make promote STUDY=unet_aug))
+	@$(BIN)/ocr-sweep models promote $(if $(RUN),--run $(RUN),--study $(STUDY)) --stage $(STAGE)
+
+reproduce: $(STAMP) ## train a past run again and get a verdict: make reproduce RUN=<id>
+	@$(call need,RUN,a run ID,make reproduce RUN=<id>)
+	@$(BIN)/ocr-sweep runs reproduce $(RUN)
+
+doctor: $(STAMP) ## look at the machine and the stores, change nothing
+	@$(BIN)/ocr-sweep doctor
+
+lint: $(STAMP) ## format, lint, types, layers, study files
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary ocr_sweep benchmarks
+	@$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports
+	@$(BIN)/ocr-sweep sweep check
+
+check: lint ## lint and the fast tests
+	@$(BIN)/pytest -m 'not slow'
+
+test: lint ## everything that CI runs: lint and all tests, with their coverage
+	@$(BIN)/pytest --cov=ocr_sweep --cov-report=term:skip-covered --durations=15
+
+clean: ## remove the environment and the caches; mlruns/ stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+
+need = test -n "$($(1))" || { echo "error: name $(2), for example: $(3)" >&2; exit 2; }
