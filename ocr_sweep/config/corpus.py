@@ -1,0 +1,116 @@
+"""What a corpus is made of: a charset, fonts, scans, and the sets it is judged on."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from ocr_sweep.config.block import Identifier, Strict
+
+
+class CharsetConfig(Strict):
+    """The classes, in order: `class_id` is a character's place in `chars`."""
+
+    chars: str = Field(min_length=2)  # one code point a class, no whitespace, no repeats, NFC
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        spaces = sorted({f"U+{ord(c):04X}" for c in self.chars if c.isspace() or unicodedata.category(c) in ("Cc", "Cs")})
+        if spaces:
+            raise ValueError(f"a charset must hold visible characters only, but got {', '.join(spaces)}")
+        changed = [c for c in self.chars if unicodedata.normalize("NFC", c) != c]
+        if changed:
+            pairs = ", ".join(f"{c} U+{ord(c):04X} -> {_points(unicodedata.normalize('NFC', c))}" for c in changed[:10])
+            raise ValueError(f"a charset must be in Unicode form NFC, but these characters are not: {pairs}")
+        repeated = sorted({c for c in self.chars if self.chars.count(c) > 1}) if len(set(self.chars)) < len(self.chars) else []
+        if repeated:
+            raise ValueError(f"a charset must name each character once, but these repeat: {' '.join(repeated[:10])}")
+        return self
+
+
+def _points(text: str) -> str:
+    return " ".join(f"U+{ord(c):04X}" for c in text)
+
+
+class RenderedConfig(Strict):
+    """Glyphs drawn from fonts: the training source that always exists."""
+
+    fonts: list[str] = Field(min_length=1)  # "system", or paths and globs under the data root
+    max_faces: int = Field(ge=1, le=1000)  # at most so many faces, those of widest coverage first
+
+
+class SplitShares(Strict):
+    """Shares of a scanned source that go to each split; whole groups move together."""
+
+    train: float = Field(ge=0.0, le=1.0)
+    val: float = Field(ge=0.0, le=1.0)
+    test: float = Field(ge=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        total = self.train + self.val + self.test
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"train + val + test must be 1, but got {total:g}")
+        return self
+
+
+class ScannedConfig(Strict):
+    """A folder of real images, `<CHARACTER or U+XXXX>/<image>`, under the data root."""
+
+    name: Identifier  # names the sets val/<name> and test/<name>
+    path: str = Field(min_length=1)  # folder under the data root
+    split: SplitShares
+    group: str | None  # column of the folder's meta.csv (writer, page); null: each image is its own group
+    max_bad: float = Field(ge=0.0, le=1.0)  # share of unreadable images that is left out instead of refused
+
+
+class SimulatedConfig(Strict):
+    """Glyphs of a held-out font under a degradation model, standing in for scans in val and test."""
+
+    name: Identifier  # must begin with "simulated", so that no number hides what it is
+    val_per_class: int = Field(ge=0, le=1000)
+    test_per_class: int = Field(ge=0, le=1000)
+    wear: float = Field(ge=0.0, le=1.0)  # strength of the degradation; 1: barely legible
+
+    @model_validator(mode="after")
+    def _says_so(self) -> Self:
+        if not self.name.startswith("simulated"):
+            raise ValueError(f"the name of a simulated set must begin with 'simulated', but got {self.name!r}")
+        return self
+
+
+class CorpusConfig(Strict):
+    """A corpus recipe: what a trial learns from and is judged on."""
+
+    name: Identifier
+    seed: int = Field(ge=0, lt=2**31)
+    image_size: int = Field(ge=16, le=512)  # side in pixels of the stored squares
+    charset: CharsetConfig
+    rendered: RenderedConfig | None
+    scanned: list[ScannedConfig]
+    scanned_per_class: int = Field(ge=0, le=100_000)  # at most so many scanned images of a class in training
+    simulated: list[SimulatedConfig]
+
+    @model_validator(mode="after")
+    def _can_train_and_judge(self) -> Self:
+        names = [source.name for source in self.scanned] + [source.name for source in self.simulated]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"each source must have a name of its own, but got twice: {', '.join(repeated)}")
+        clash = sorted(source.name for source in self.scanned if source.name.startswith("simulated"))
+        if clash:
+            raise ValueError(f"only simulated sets may be named so, but got a scanned source {', '.join(clash)}")
+        if self.rendered is None and not any(source.split.train > 0 for source in self.scanned):
+            raise ValueError("a corpus needs a training source: give `rendered`, or a scanned source with split.train > 0")
+        if self.rendered is None and self.simulated:
+            raise ValueError("simulated sets are drawn from fonts: give `rendered`, or an empty list for `simulated`")
+        for split in ("val", "test"):
+            scans = any(getattr(source.split, split) > 0 for source in self.scanned)
+            drawn = any(getattr(source, f"{split}_per_class") > 0 for source in self.simulated)
+            if not scans and not drawn:
+                raise ValueError(
+                    f"a corpus needs at least one {split} set: give {split} a share of a scanned or simulated source"
+                )
+        return self
