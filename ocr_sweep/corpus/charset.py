@@ -1,0 +1,39 @@
+"""How a folder names a character: by itself, or as U+XXXX."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from ocr_sweep.errors import DataError
+
+
+def code_points(text: str) -> str:
+    """Return e.g. "U+4E00 U+3099" for the characters of `text`."""
+    return " ".join(f"U+{ord(char):04X}" for char in text)
+
+
+def char_of_folder(name: str) -> str:
+    """Return the character that a folder name stands for: the name itself, or `U+` and 4 to 6 hex digits.
+
+    Raises:
+        DataError: the name is no single visible character in Unicode form NFC (compatibility ideographs and decomposed
+            kana are not), and what to write instead.
+    """
+    char = _from_hex(name) if re.fullmatch(r"[Uu]\+[0-9A-Fa-f]{4,6}", name) else name
+    composed = unicodedata.normalize("NFC", char)
+    shown = f"folder {name!a}"
+    if composed != char and len(composed) == 1:
+        kind = "a compatibility form" if len(char) == 1 else "a decomposed form"
+        raise DataError(
+            f"{shown} must name a character in Unicode form NFC, but {code_points(char)} is {kind} of {composed} "
+            f"{code_points(composed)}; rename the folder to {code_points(composed)}"
+        )
+    if len(char) != 1 or char.isspace() or unicodedata.category(char) in ("Cc", "Cf", "Cs", "Cn"):
+        raise DataError(f"{shown} must name one visible character, either itself or as U+XXXX, but names {len(char)} or none")
+    return char
+
+
+def _from_hex(name: str) -> str:
+    value = int(name[2:], 16)
+    return chr(value) if value <= 0x10FFFF else name

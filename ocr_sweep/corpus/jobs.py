@@ -1,0 +1,129 @@
+"""One image each: a glyph, a simulated scan, a scan. Made here or in several processes, with the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ocr_sweep.corpus.degrade import EM, degrade, draw_degradation
+from ocr_sweep.corpus.glyphs import Gray, draw_cropped, draw_glyph, normalise_ink
+from ocr_sweep.corpus.pictures import UnreadableImageError, ink_of_gray, read_ink
+from ocr_sweep.errors import DataError, StoreError
+
+SMALL = 2000
+"""Fewer images than this are made in this process: starting others would take longer."""
+
+_CHUNK = 64  # images sent to a process at once
+_ATTEMPTS = 20  # draws of a degradation that leaves no ink
+
+
+@dataclass(frozen=True)
+class GlyphJob:
+    """Draw a character in a face."""
+
+    path: Path
+    index: int
+    char: str
+
+
+@dataclass(frozen=True)
+class SimulatedJob:
+    """Draw a character in a face and degrade it; `key` names the image and seeds its chance."""
+
+    path: Path
+    index: int
+    char: str
+    wear: float
+    key: str
+
+
+@dataclass(frozen=True)
+class ScanJob:
+    """Read a scan."""
+
+    path: Path
+    rows: tuple[int, int] | None
+
+
+Job = GlyphJob | SimulatedJob | ScanJob
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Instead of an image: why there is none."""
+
+    reason: str
+
+
+def make_image(job: Job, size: int) -> Gray | Unreadable:
+    """Make one image of (S, S) pixels, 0 paper, 255 full ink."""
+    match job:
+        case GlyphJob(path, index, char):
+            return draw_glyph(path, index, char, size)
+        case SimulatedJob():
+            return _simulate(job, size)
+        case ScanJob(path, rows):
+            try:
+                return normalise_ink(read_ink(path, rows), size)
+            except UnreadableImageError as error:
+                return Unreadable(str(error))
+
+
+def _simulate(job: SimulatedJob, size: int) -> Gray:
+    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(job.key.encode()).digest()[:16]))
+    glyph = draw_cropped(job.path, job.index, job.char, EM)
+    for _ in range(_ATTEMPTS):
+        try:
+            return normalise_ink(ink_of_gray(degrade(glyph, draw_degradation(rng, job.wear))), size, frame=EM)
+        except UnreadableImageError:
+            continue
+    raise DataError(f"simulated scans of {job.char} U+{ord(job.char):04X} hold no ink at `wear: {job.wear}`; lower it")
+
+
+def probe(size: int, *, simulated: bool) -> str:
+    """Return a hash of what this code and these libraries make of a picture drawn here: it changes when the bytes would.
+
+    Args:
+        simulated: whether the degradation model takes part.
+    """
+    strokes = np.zeros((EM, EM), np.uint8)
+    cv2.line(strokes, (8, 20), (118, 33), 255, 9, cv2.LINE_AA)
+    cv2.ellipse(strokes, (60, 76), (44, 36), 20, 0, 300, 255, 7, cv2.LINE_AA)
+    pictures = [np.float32(230) - strokes * np.float32(0.7)]
+    if simulated:
+        pictures += [degrade(strokes, draw_degradation(np.random.default_rng(seed), 0.8)) for seed in range(4)]
+    return hashlib.sha256(b"".join(normalise_ink(ink_of_gray(picture), size).tobytes() for picture in pictures)).hexdigest()
+
+
+def make_images(jobs: Sequence[Job], size: int, workers: int) -> Iterator[Gray | Unreadable]:
+    """Make the images of all jobs, in order. The number of workers changes no byte.
+
+    Raises:
+        StoreError: a worker process died, most often for lack of memory.
+    """
+    if workers <= 1 or len(jobs) < SMALL:
+        yield from (make_image(job, size) for job in jobs)
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("forkserver"), initializer=_begin_worker)
+    try:
+        yield from pool.map(partial(make_image, size=size), jobs, chunksize=_CHUNK)
+    except BrokenProcessPool as error:
+        raise StoreError("a worker process died while making images (out of memory?); try again with fewer workers") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    """One thread each; a Ctrl-C in the terminal is for the process that waits for them."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,101 @@
+"""What a recipe means on this machine: the faces and scans that it finds, and the fingerprint of the corpus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import fontTools
+import numpy as np
+
+from ocr_sweep.config.corpus import CorpusConfig
+from ocr_sweep.config.fingerprint import fingerprint
+from ocr_sweep.corpus.audit import check_sources
+from ocr_sweep.corpus.fonts import Face, Progress, Skipped, find_faces, renderer_version
+from ocr_sweep.corpus.glyphs import PREPROCESSING
+from ocr_sweep.corpus.jobs import probe
+from ocr_sweep.corpus.scans import ScannedSource, list_source
+from ocr_sweep.corpus.splits import hold_out
+
+FORMAT = 1
+"""Raise it when the same inputs give other splits or another manifest; changed pixels are noticed by the probe."""
+
+
+@dataclass(frozen=True)
+class CorpusPlan:
+    """Everything that a corpus will be made of, found and hashed, before a pixel is drawn."""
+
+    recipe: CorpusConfig
+    training_faces: tuple[Face, ...]
+    simulated_face: Face | None
+    simulated_font_shared: bool  # the simulated scans are drawn with a face that trains, for want of another
+    sources: tuple[ScannedSource, ...]
+    skipped: tuple[Skipped, ...]  # fonts that were found and not used
+
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """Hashes of all that goes in, and of what the renderer makes of a probe, by names that mean the same everywhere."""
+        found = {f"scans/{source.name}": source.sha256 for source in self.sources}
+        for face, _ in self.roles:
+            name = f"font/{face.label}"
+            found[name if found.get(name, face.sha256) == face.sha256 else f"{name}@{face.sha256[:8]}"] = face.sha256
+        found["renderer/probe"] = probe(self.recipe.image_size, simulated=bool(self.recipe.simulated))
+        return found
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The corpus's name: the hash of the recipe, the inputs and the libraries, whatever folders they lie in."""
+        recipe = self.recipe.model_dump(mode="json")
+        for block in (recipe["rendered"] or {}, *recipe["scanned"]):
+            block.pop("fonts", None)
+            block.pop("path", None)
+        roles = [[face.label, role] for face, role in self.roles]
+        return fingerprint([FORMAT, recipe, self.inputs, roles, library_versions(), PREPROCESSING])
+
+    @property
+    def roles(self) -> list[tuple[Face, str]]:
+        """Each face that is used, with "train" or "simulated"."""
+        held = [(self.simulated_face, "simulated")] if self.simulated_face else []
+        return [*((face, "train") for face in self.training_faces), *held]
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what decides the bytes of an image."""
+    return {**renderer_version(), "opencv": cv2.__version__, "numpy": np.__version__, "fonttools": fontTools.version}
+
+
+def plan_corpus(recipe: CorpusConfig, *, data_root: Path, cache: Path, progress: Progress | None = None) -> CorpusPlan:
+    """Find and hash all inputs of a recipe.
+
+    Args:
+        cache: folder where the coverage of fonts is remembered.
+
+    Raises:
+        NotFoundError: the data root, a scanned source or a named font does not exist.
+        DataError: a source or a named font cannot be used, or a character of the charset has no image anywhere.
+        StoreError: the data or the cache cannot be read or written.
+    """
+    chars = recipe.charset.chars
+    sources = tuple(list_source(config, chars, data_root=data_root) for config in recipe.scanned)
+    training, held, shared, skipped = _plan_fonts(recipe, data_root, cache, progress or (lambda what, done, total: None))
+    plan = CorpusPlan(recipe, training, held, shared, sources, skipped)
+    drawn = {char for face in plan.training_faces for char in face.chars}
+    scanned = {scan.char for source in sources for scan in source.scans}
+    check_sources(chars, drawn, scanned, {char for source in sources for char in source.empty})
+    return plan
+
+
+def _plan_fonts(
+    recipe: CorpusConfig, data_root: Path, cache: Path, progress: Progress
+) -> tuple[tuple[Face, ...], Face | None, bool, tuple[Skipped, ...]]:
+    """Return the training faces, the simulated one, whether it is shared, and what was skipped."""
+    rendered, chars = recipe.rendered, recipe.charset.chars
+    if rendered is None:
+        return (), None, False, ()
+    faces, skipped = find_faces(rendered.fonts, chars, data_root=data_root, cache=cache, progress=progress)
+    if not recipe.simulated:
+        return tuple(faces[: rendered.max_faces]), None, False, tuple(skipped)
+    training, held, shared = hold_out(faces, len(chars), rendered.max_faces)
+    return tuple(training), held, shared, tuple(skipped)

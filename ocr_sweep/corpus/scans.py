@@ -1,0 +1,172 @@
+"""The pictures of a scanned source: `<data root>/<path>/<CHARACTER or U+XXXX>/<image>`, beside an optional meta.csv."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocr_sweep.config.corpus import ScannedConfig
+from ocr_sweep.config.fingerprint import file_sha256
+from ocr_sweep.corpus.charset import char_of_folder, code_points
+from ocr_sweep.disk import store_errors
+from ocr_sweep.errors import DataError, NotFoundError
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One picture of a scanned source, not yet decoded."""
+
+    path: Path
+    file: str  # "U+XXXX/name.png": the same on every machine
+    char: str
+    group: str  # what may not be torn over splits
+    rows: tuple[int, int] | None  # rows to keep
+
+
+@dataclass(frozen=True)
+class ScannedSource:
+    """A scanned source as it lies on disk."""
+
+    name: str
+    scans: tuple[Scan, ...]  # by code point, then by file name
+    sha256: str  # of all that is read: names, picture bytes, groups, rows
+    outside: dict[str, int]  # pictures of characters that the charset does not hold
+    empty: tuple[str, ...]  # characters of the charset whose folder holds no picture
+
+
+def list_source(config: ScannedConfig, chars: str, *, data_root: Path) -> ScannedSource:
+    """List and hash the pictures of a source. Plain files beside the folders and hidden entries are ignored.
+
+    Pictures of characters outside the charset are counted and left out.
+
+    Raises:
+        NotFoundError: the data root or the folder does not exist.
+        DataError: a folder names no character, meta.csv cannot be used, or there is no picture of the charset at all.
+    """
+    folder = source_folder(config, data_root)
+    with store_errors(f"reading {folder}"):
+        by_char = _char_folders(folder)
+        pictures = {char: [path for part in parts for path in _pictures(part)] for char, parts in by_char.items()}
+    meta = _Meta.read(folder, config.group)
+    wanted = set(chars)
+    scans = tuple(meta.scan(char, path) for char, paths in sorted(pictures.items()) if char in wanted for path in paths)
+    if not scans:
+        raise DataError(
+            f"scanned source {config.name!r} must hold pictures of the charset's characters, but {folder} has none "
+            f"({len(pictures)} character folders); check `path` and `charset`"
+        )
+    meta.check(config, scans)
+    outside = {char: len(paths) for char, paths in sorted(pictures.items()) if char not in wanted and paths}
+    empty = tuple(char for char in sorted(pictures) if char in wanted and not pictures[char])
+    with store_errors(f"reading {folder}"):
+        return ScannedSource(config.name, scans, _digest(scans), outside, empty)
+
+
+def source_folder(config: ScannedConfig, data_root: Path) -> Path:
+    """Return the folder of a source.
+
+    Raises:
+        NotFoundError: the data root or the folder does not exist.
+    """
+    if not data_root.is_dir():
+        raise NotFoundError(f"data root {data_root} does not exist; set OCR_SWEEP_DATA to the folder that holds {config.path!r}")
+    folder = data_root / config.path
+    if not folder.is_dir():
+        raise NotFoundError(f"scanned source {config.name!r}: there is no folder {config.path!r} under the data root {data_root}")
+    return folder
+
+
+def _char_folders(folder: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    problems: list[str] = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or not path.is_dir():
+            continue
+        try:
+            found.setdefault(char_of_folder(path.name), []).append(path)
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise DataError(f"{len(problems)} folders in {folder} name no character:\n" + "\n".join(problems[:10]) + more)
+    return found
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def _digest(scans: tuple[Scan, ...]) -> str:
+    total = hashlib.sha256()
+    for scan in scans:
+        total.update(f"{scan.file!a} {file_sha256(scan.path)} {scan.group!a} {scan.rows}\n".encode())
+    return total.hexdigest()
+
+
+@dataclass(frozen=True)
+class _Meta:
+    """The rows of meta.csv by file; empty where there is no such file."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: dict[str, dict[str, str]]
+    group: str | None
+
+    @classmethod
+    def read(cls, folder: Path, group: str | None) -> _Meta:
+        path = folder / "meta.csv"
+        if not path.is_file():
+            if group is not None:
+                raise DataError(f"`group: {group}` needs {path}, which does not exist; write `group: null` or add the file")
+            return cls(path, (), {}, None)
+        try:
+            columns, rows = _read_csv(path)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"{path} must be UTF-8 text with commas and a header, but cannot be read: {error}") from error
+        if group is not None and (group not in columns or "file" not in columns):
+            raise DataError(f"{path} must have the columns 'file' and {group!r} (`group`), but has: {', '.join(columns)}")
+        return cls(path, columns, {row["file"]: row for row in rows if row.get("file")}, group)
+
+    def scan(self, char: str, path: Path) -> Scan:
+        own = f"{path.parent.name}/{path.name}"
+        row = self.rows.get(own, {})
+        file = f"{code_points(char)}/{path.name}"
+        group = f"{self.group}={row[self.group]}" if self.group and row.get(self.group) else f"file={own}"
+        return Scan(path, file, char, group, self._crop(own, row))
+
+    def _crop(self, own: str, row: dict[str, str]) -> tuple[int, int] | None:
+        if not (row.get("crop_y0") and row.get("crop_y1")):
+            return None
+        try:
+            return int(row["crop_y0"]), int(row["crop_y1"])
+        except ValueError:
+            raise DataError(f"crop_y0 and crop_y1 must be whole numbers, but {self.path} has others for {own}") from None
+
+    def check(self, config: ScannedConfig, scans: tuple[Scan, ...]) -> None:
+        """Without its group a picture could leak from one split into another."""
+        if self.group is None:
+            return
+        lost = [own for own in self._own_names(scans) if own not in self.rows]
+        if lost:
+            raise DataError(
+                f"`group: {self.group}` of source {config.name!r} needs a row in {self.path} for every picture, but {len(lost)} "
+                f"have none, e.g. {', '.join(lost[:10])}; add the rows or write `group: null`"
+            )
+
+    @staticmethod
+    def _own_names(scans: tuple[Scan, ...]) -> Iterator[str]:
+        return (f"{scan.path.parent.name}/{scan.path.name}" for scan in scans)
+
+
+def _read_csv(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        rows = [dict(row) for row in reader]
+        return tuple(reader.fieldnames or ()), rows

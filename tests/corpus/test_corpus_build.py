@@ -1,0 +1,197 @@
+"""The store: the same bytes however it is built, nothing half-made, and everything that was left out is said."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ocr_sweep.config.corpus import CorpusConfig
+from ocr_sweep.corpus import jobs, plan_corpus
+from ocr_sweep.errors import DataError, NotFoundError, StoreError
+from ocr_sweep.store import CorpusView, Source
+
+Recipe = Callable[..., CorpusConfig]
+Build = Callable[..., CorpusView]
+Book = Callable[..., dict[str, Any]]
+
+
+def contents(view: CorpusView) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in view.path.iterdir()}
+
+
+def test_a_simulated_corpus_has_every_class_in_every_set(recipe: Recipe, build: Build) -> None:
+    view = build(recipe())
+    assert view.set_names == ("train", "val/simulated", "test/simulated")
+    assert [len(view.indices(name)) for name in view.set_names] == [12, 12, 24]
+    assert view.images.shape == (48, 32, 32) and view.images.dtype == np.uint8
+    assert view.manifest["simulated_font_shared"] is True and view.simulated
+    assert (view.images.reshape(48, -1).max(axis=1) > 128).all()
+    view.verify()
+
+
+def test_one_worker_and_three_give_the_same_bytes(
+    recipe: Recipe, book: Book, build: Build, scans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = recipe(scanned=[book()])
+    one = contents(build(wanted, scans, into="one"))
+    monkeypatch.setattr(jobs, "SMALL", 0)
+    monkeypatch.setattr(jobs, "_CHUNK", 4)
+    assert contents(build(wanted, scans, workers=3, into="three")) == one
+
+
+def test_building_again_gives_the_same_bytes_in_another_folder(recipe: Recipe, book: Book, build: Build, scans: Path) -> None:
+    first = build(recipe(scanned=[book()]), scans, into="one")
+    moved = scans.rename(scans.with_name("elsewhere"))
+    again = build(recipe(scanned=[book()]), moved, into="two")
+    assert contents(first) == contents(again)
+    assert str(scans) not in (again.path / "manifest.json").read_text()
+
+
+def test_a_finished_corpus_is_not_built_again(recipe: Recipe, build: Build) -> None:
+    before = (build(recipe()).path / "images.npy").stat().st_mtime_ns
+    assert (build(recipe()).path / "images.npy").stat().st_mtime_ns == before
+
+
+def test_a_changed_picture_changes_the_fingerprint_and_names_its_source(
+    recipe: Recipe, book: Book, scans: Path, tmp_path: Path
+) -> None:
+    wanted = recipe(scanned=[book()])
+    before = plan_corpus(wanted, data_root=scans, cache=tmp_path / "cache")
+    (scans / "book" / "天" / "0.png").write_bytes((scans / "book" / "天" / "1.png").read_bytes())
+    after = plan_corpus(wanted, data_root=scans, cache=tmp_path / "cache")
+    assert before.fingerprint != after.fingerprint
+    assert {name for name in before.inputs if before.inputs[name] != after.inputs[name]} == {"scans/book"}
+    assert set(before.inputs) == {"scans/book", "font/ipaexg.ttf#0", "renderer/probe"}
+
+
+def test_a_changed_size_rule_changes_the_fingerprint(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = plan_corpus(recipe(), data_root=tmp_path, cache=tmp_path)
+    assert before.fingerprint == plan_corpus(recipe(), data_root=tmp_path, cache=tmp_path).fingerprint
+    monkeypatch.setattr("ocr_sweep.corpus.glyphs.MARGIN", 1 / 8)
+    after = plan_corpus(recipe(), data_root=tmp_path, cache=tmp_path)
+    assert before.inputs["renderer/probe"] != after.inputs["renderer/probe"] and before.fingerprint != after.fingerprint
+
+
+def test_a_killed_build_leaves_nothing_under_the_name_and_the_next_one_cleans_up(
+    recipe: Recipe, build: Build, tmp_path: Path
+) -> None:
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom ocr_sweep.config.corpus import CorpusConfig\n"
+        "from ocr_sweep.corpus import build_corpus\n"
+        "def progress(what, done, total):\n    if what == 'writing images' and done == total: os._exit(9)\n"
+        "tmp = Path(sys.argv[2])\nrecipe = CorpusConfig.model_validate_json(sys.argv[1])\n"
+        "build_corpus(recipe, data_root=tmp, corpora=tmp / 'corpora', cache=tmp / 'cache', workers=1, progress=progress)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, recipe().model_dump_json(), str(tmp_path)], check=False)
+    assert done.returncode == 9
+    left = [path.name for path in (tmp_path / "corpora").iterdir() if path.is_dir()]
+    assert len(left) == 1 and left[0].endswith(".tmp")
+    view = build(recipe(seed=8))
+    assert [path for path in (tmp_path / "corpora").iterdir() if path.is_dir()] == [view.path]
+
+
+def test_a_full_disk_is_a_store_error(recipe: Recipe, build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ocr_sweep.corpus.build._sync", full)
+    with pytest.raises(StoreError, match="building corpus tiny failed"):
+        build(recipe())
+    assert not [path for path in (tmp_path / "corpora").iterdir() if path.is_dir()]
+
+
+def test_scans_fill_their_own_sets_and_the_cap_holds(recipe: Recipe, book: Book, build: Build, scans: Path) -> None:
+    view = build(recipe(scanned=[book()], simulated=[], scanned_per_class=3), scans)
+    assert view.set_names == ("train", "val/book", "test/book")
+    assert view.real_counts.tolist() == [3] * 5 + [0] * 7
+    assert view.manifest["left_out"]["scans/book"]["over_scanned_per_class"] == 5
+    assert view.manifest["counts"]["val/book"] == {"images": 10, "classes": 5, "scanned": 10}
+    assert view.manifest["classes_without"]["val"] == "一口國書。永龍"
+    train = view.rows[view.indices("train")]
+    assert train["source"].tolist() == [Source.RENDERED] * 12 + [Source.SCANNED] * 15
+
+
+def test_no_writer_is_torn(recipe: Recipe, book: Book, build: Build, scans: Path) -> None:
+    view = build(recipe(scanned=[book(group="writer")], simulated=[]), scans)
+    splits = [name.split("/")[0] for name in view.set_names]
+    scanned = view.rows[view.rows["source"] == Source.SCANNED]
+    assert len(set(scanned["group"])) == 4 and len(scanned) == 40
+    assert len({(row["group"], splits[row["set_id"]]) for row in scanned}) == 4
+
+
+def test_pictures_with_two_labels_are_left_out_and_said(recipe: Recipe, book: Book, build: Build, scans: Path) -> None:
+    (scans / "book" / "地" / "copy.png").write_bytes((scans / "book" / "天" / "0.png").read_bytes())
+    left_out = build(recipe(scanned=[book()]), scans).manifest["left_out"]["scans/book"]
+    assert left_out == {"conflicting_labels": ["U+5730/copy.png", "U+5929/0.png"]}
+
+
+def test_the_second_source_loses_its_copies_of_the_first(recipe: Recipe, book: Book, build: Build, scans: Path) -> None:
+    (scans / "other" / "天").mkdir(parents=True)
+    (scans / "other" / "天" / "a.png").write_bytes((scans / "book" / "天" / "0.png").read_bytes())
+    both = [book(), book(name="other", path="other", split={"train": 0.0, "val": 0.0, "test": 1.0})]
+    view = build(recipe(scanned=both), scans)
+    assert view.manifest["left_out"]["scans/other"] == {"copies_of_another_source": ["U+5929/a.png"]}
+    assert "test/other" not in view.set_names
+
+
+def test_characters_outside_the_charset_are_counted(recipe: Recipe, book: Book, build: Build, scans: Path) -> None:
+    (scans / "book" / "月").rename(scans / "book" / "U+5B57")
+    assert build(recipe(scanned=[book()]), scans).manifest["left_out"]["scans/book"] == {"outside_charset": {"字": 8}}
+
+
+def test_unreadable_pictures_are_refused_and_the_error_says_what_to_write(
+    recipe: Recipe, book: Book, build: Build, scans: Path
+) -> None:
+    (scans / "book" / "天" / "0.png").write_text("no picture")
+    with pytest.raises(DataError, match=r"(?s)1 of 40 images .* `max_bad: 0.025` .*not a PNG"):
+        build(recipe(scanned=[book()]), scans)
+    view = build(recipe(scanned=[book(max_bad=0.025)]), scans)
+    assert view.manifest["left_out"]["scans/book"]["bad"] == [["U+5929/0.png", "not a PNG, JPEG, BMP or WebP picture"]]
+
+
+def test_a_character_that_no_source_has_is_named(
+    recipe: Recipe, build: Build, tmp_path: Path, subset: Callable[..., Path]
+) -> None:
+    font = subset(tmp_path / "x.ttf", "天")
+    with pytest.raises(DataError, match=r"no scan shows 1 of 2: 𠀋 U\+2000B"):
+        build(recipe(charset={"chars": "天𠀋"}, rendered={"fonts": [str(font)], "max_faces": 1}))
+
+
+def test_an_empty_class_folder_is_said(recipe: Recipe, book: Book, build: Build, scans: Path) -> None:
+    (scans / "book" / "𠀋").mkdir()
+    with pytest.raises(DataError, match=r"folders of these hold no picture: 𠀋 U\+2000B"):
+        build(recipe(charset={"chars": "天地玄日月𠀋"}, rendered=None, scanned=[book()], simulated=[]), scans)
+
+
+def test_a_class_without_training_images_is_named(recipe: Recipe, book: Book, build: Build, scans: Path) -> None:
+    wanted = recipe(charset={"chars": "天地玄日月"}, rendered=None, scanned=[book()], simulated=[], scanned_per_class=0)
+    with pytest.raises(DataError, match=r"5 of 5 .* 天 U\+5929"):
+        build(wanted, scans)
+
+
+def test_a_missing_data_root_says_which_variable_to_set(recipe: Recipe, book: Book, build: Build, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"data root .* does not exist; set OCR_SWEEP_DATA"):
+        build(recipe(scanned=[book()]), tmp_path / "absent")
+
+
+def test_the_room_loads_without_heavy_libraries() -> None:
+    code = "import sys, ocr_sweep.corpus; print([n for n in ('torch', 'mlflow', 'optuna', 'matplotlib') if n in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.data
+def test_real_handwriting_comes_out_flat_and_inked(recipe: Recipe, book: Book, build: Build, real_data: Path) -> None:
+    source = book(name="casia", path="casia_hwdb96")
+    view = build(recipe(charset={"chars": "宁它宄"}, rendered=None, scanned=[source], simulated=[]), real_data)
+    images = view.images.astype(float)
+    assert view.manifest["counts"]["train"]["classes"] == 3 and "bad" not in view.manifest["left_out"]["scans/casia"]
+    assert np.median(images) == 0 and 0.05 < (images > 128).mean() < 0.4
+    assert json.loads((view.path / "manifest.json").read_text())["left_out"]["scans/casia"]["outside_charset"]
