@@ -1,0 +1,1 @@
+"""One trial: batches, phases, metrics, checkpoints. Knows neither Optuna nor MLflow."""

@@ -1,0 +1,106 @@
+"""Batches: which images an epoch draws, in what order, and what augmentation makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ocr_sweep.augment import augment_batch
+from ocr_sweep.config.trial import AugmentConfig, TrainingConfig
+from ocr_sweep.errors import DataError
+from ocr_sweep.store import CorpusView, Source, resized
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch; images are ink in [0, 1]."""
+
+    images: Tensor  # (B, 1, S, S), augmented
+    clean: Tensor  # (B, 1, S, S), as stored
+    labels: Tensor  # (B,) class ids
+
+
+class Feed:
+    """The training batches of a trial, each a function of (seed, epoch, batch number) alone.
+
+    Raises:
+        DataError: there are fewer than two training images.
+    """
+
+    def __init__(self, view: CorpusView, training: TrainingConfig, augment: AugmentConfig, *, seed: int, image_size: int) -> None:
+        self._view = view
+        self._seed = seed
+        self._image_size = image_size
+        self._batch_size = training.batch_size
+        self._train = view.indices("train")
+        if len(self._train) < 2:
+            raise DataError(f"a training set must hold at least 2 images, but got {len(self._train)}")
+        self._weights = sampling_weights(view.class_ids[self._train], training.sampling)
+        self._num_draws = training.images_per_epoch or len(self._train)
+        self._strengths = {Source.RENDERED: augment.rendered.strength, Source.SCANNED: augment.scanned.strength}
+        self._order: tuple[int, NDArray[np.int64]] = (-1, self._train)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches in an epoch; a last batch of one image is left out, because batch norm cannot use it."""
+        full, rest = divmod(self._num_draws, self._batch_size)
+        return full + (rest > 1)
+
+    def batch(self, epoch: int, number: int) -> Batch:
+        """Return batch `number` (from 0) of an epoch (from 0)."""
+        if self._order[0] != epoch:
+            self._order = (epoch, self._train[self._draw(epoch)])
+        first = number * self._batch_size
+        chosen = self._order[1][first : first + self._batch_size]
+        clean = self._view.images[chosen]  # (B, S, S)
+        augmented = augment_batch(
+            clean,
+            self._view.rows["source"][chosen],
+            self._strengths,
+            seed=self._seed,
+            epoch=epoch,
+            positions=np.arange(first, first + len(chosen)),
+        )
+        labels = torch.from_numpy(self._view.class_ids[chosen])
+        return Batch(to_tensor(augmented, self._image_size), to_tensor(clean, self._image_size), labels)
+
+    def _draw(self, epoch: int) -> NDArray[np.int64]:
+        return draw_order(len(self._train), self._num_draws, self._weights, seed=self._seed, epoch=epoch)
+
+
+def sampling_weights(labels: NDArray[np.int64], sampling: str) -> NDArray[np.float64] | None:
+    """Probability of each image under a sampling, (N,); None when each image comes equally often.
+
+    A class of n images is drawn in proportion to n (instance), sqrt(n) (square_root) or 1 (class_balanced).
+
+    References:
+        Kang et al., Decoupling representation and classifier, arXiv:1910.09217.
+    """
+    if sampling == "instance":
+        return None
+    counts = np.bincount(labels)[labels].astype(np.float64)  # (N,)
+    weights = counts**-0.5 if sampling == "square_root" else 1 / counts
+    return np.asarray(weights / weights.sum())
+
+
+def draw_order(
+    num_images: int, num_draws: int, weights: NDArray[np.float64] | None, *, seed: int, epoch: int
+) -> NDArray[np.int64]:
+    """Places in the training set in the order of an epoch, (num_draws,).
+
+    Without weights every image comes once before any comes twice; with weights images are drawn independently.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    if weights is not None:
+        return rng.choice(num_images, size=num_draws, p=weights)
+    rounds = -(-num_draws // num_images)
+    return np.concatenate([rng.permutation(num_images) for _ in range(rounds)])[:num_draws]
+
+
+def to_tensor(images: NDArray[np.uint8], size: int) -> Tensor:
+    """(B, S, S) ink of 0 to 255 as (B, 1, size, size) in [0, 1], resized where the sizes differ."""
+    return torch.from_numpy(resized(images, size)).unsqueeze(1).float().div_(255)

@@ -1,0 +1,304 @@
+"""A training: the same bits however often it is interrupted, the handover where it was asked for, the best epoch kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ocr_sweep.config.trial import TrialConfig
+from ocr_sweep.errors import StoreError, TrialFailedError
+from ocr_sweep.optim import warmup_cosine
+from ocr_sweep.store import CorpusView
+from ocr_sweep.training import trainer as trainer_module
+from ocr_sweep.training.checkpoint import load_checkpoint
+from ocr_sweep.training.feed import Batch
+from ocr_sweep.training.trainer import Trainer, predict_logits
+
+MakeTrial = Callable[..., TrialConfig]
+Sit = Callable[..., Any]
+
+STEPS = 15  # five epochs of three batches
+UNET = {"kind": "unet", "base_channels": 4, "depth": 2, "dropout": 0.1, "decoder": True, "reconstruction_weight": 1.0}
+MODELS: dict[str, dict[str, Any]] = {
+    "decoder": {"model": UNET},
+    "encoder": {"model": {**UNET, "decoder": False, "reconstruction_weight": 0.0}, "loss.kind": "bce"},
+    "timm": {"model": {"kind": "timm", "name": "test_resnet", "dropout": 0.1}, "training.sampling": "square_root"},
+}
+
+
+def plain(value: Any) -> Any:
+    """A checkpoint's content with tensors as bytes, so that equal means equal bits; seconds and speeds are left out."""
+    if isinstance(value, Tensor):
+        return value.contiguous().numpy().tobytes()
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items() if key not in ("seconds", "epoch/images_per_second")}
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def ending(session: Any) -> Any:
+    """Everything that a training leaves."""
+    assert session.trained is not None
+    return {
+        "checkpoint": plain(load_checkpoint(session.trainer.checkpoint)),
+        "network": plain(session.trained.model.state_dict()),
+        "selected": session.trained.selected_epoch,
+        "handover": (session.trained.handover_epoch, session.trained.handover_lr),
+        "told": plain([metrics for _, metrics in session.listener.told]),
+        "epochs": [epoch for epoch, _ in session.listener.told],
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "handover_at"),  # 0.6 is at the border of an epoch, 0.7 within one
+    [
+        ("encoder", 0.6),
+        ("encoder", 0.7),
+        pytest.param("decoder", 0.6, marks=pytest.mark.slow),
+        pytest.param("decoder", 0.7, marks=pytest.mark.slow),
+        pytest.param("timm", 0.6, marks=pytest.mark.slow),
+        pytest.param("timm", 0.7, marks=pytest.mark.slow),
+    ],
+)
+def test_an_interrupted_training_ends_with_the_same_bits(model: str, handover_at: float, sit: Sit, make_trial: MakeTrial) -> None:
+    config = make_trial({**MODELS[model], "optim.handover_at": handover_at})
+    handover = round(handover_at * STEPS)
+    whole = ending(sit(config, "whole"))
+    assert whole["handover"][0] == handover / 3 and whole["epochs"] == [1, 2, 3, 4, 5]
+    if model == "decoder":
+        assert ending(sit(config, "again")) == whole
+    stops = {"early": [1], "mid-epoch": [4], "at the handover": [handover], "after it": [handover + 1], "often": [2, 5, 4, 1]}
+    for name, sittings in stops.items():
+        for batches in sittings:
+            assert sit(config, name, stop_after=batches).trained is None
+        last = sit(config, name)
+        assert last.listener.batches == STEPS - sum(sittings)
+        assert ending(last) == whole, name
+
+
+def test_other_seeds_give_other_bits(sit: Sit, make_trial: MakeTrial) -> None:
+    one, other = (ending(sit(make_trial({"seed": seed, "training.epochs": 1}), f"seed{seed}")) for seed in (3, 4))
+    assert one["network"] != other["network"]
+
+
+def test_a_finished_training_is_not_trained_again(sit: Sit, make_trial: MakeTrial) -> None:
+    first, second = (sit(make_trial({"training.epochs": 2})) for _ in range(2))
+    assert second.listener.batches == 0 and ending(second) == ending(first)
+
+
+@pytest.mark.parametrize("where", ["flipped", "cut", "empty"])
+def test_a_damaged_checkpoint_costs_time_and_nothing_else(where: str, sit: Sit, make_trial: MakeTrial) -> None:
+    config = make_trial()
+    session = sit(config, "damaged", stop_after=7)
+    content = bytearray(session.trainer.checkpoint.read_bytes())
+    content[len(content) // 2] ^= 4
+    session.trainer.checkpoint.write_bytes({"flipped": content, "cut": content[:1000], "empty": b""}[where])
+    last = sit(config, "damaged")
+    assert last.listener.batches == STEPS
+    assert ending(last) == ending(sit(config, "whole"))
+
+
+def test_a_full_disk_stops_a_training_that_can_go_on(sit: Sit, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved, save = [], trainer_module.save_checkpoint
+
+    def full(path: Path, state: dict[str, Any]) -> None:
+        if len(saved) == 2:
+            raise StoreError("no room")
+        saved.append(path)
+        save(path, state)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(trainer_module, "save_checkpoint", full)
+        with pytest.raises(StoreError):
+            sit(make_trial(), "full")
+    last = sit(make_trial(), "full")
+    assert last.listener.batches == STEPS - 6  # two epochs of three batches were safe
+    assert ending(last) == ending(sit(make_trial(), "whole"))
+
+
+class Witness:
+    """Notes the optimiser's kind and rate at every batch boundary."""
+
+    def __init__(self) -> None:
+        self.trainer: Trainer | None = None
+        self.rates: list[tuple[str, float]] = []
+
+    def epoch_done(self, epoch: int, metrics: dict[str, float]) -> None:
+        pass
+
+    def should_stop(self) -> bool:
+        assert self.trainer is not None
+        optimizer = self.trainer.optimizer
+        self.rates.append((type(optimizer).__name__, float(optimizer.param_groups[0]["lr"])))
+        return False
+
+
+@pytest.mark.parametrize("how", ["matched", "inherit", "fixed"])
+def test_the_rate_of_sgd_is_the_one_asked_for(how: str, tiny_corpus: CorpusView, make_trial: MakeTrial, tmp_path: Path) -> None:
+    config = _fixed(make_trial) if how == "fixed" else make_trial({"optim.handover_rate": how})
+    witness, trainer = Witness(), Trainer(config, tiny_corpus, tmp_path / "checkpoint.pt")
+    witness.trainer = trainer
+    trained = trainer.run(witness)
+    assert trained is not None and len(witness.rates) == STEPS
+    adamw = [0.01 * warmup_cosine(step, num_steps=STEPS, warmup_steps=2) for step in range(9)]
+    assert [kind for kind, _ in witness.rates] == ["AdamW"] * 10 + ["SGD"] * 5
+    assert [rate for _, rate in witness.rates[1:10]] == pytest.approx(adamw)
+    median = trainer.recorder.median_ratio()
+    assert len(trainer.recorder.ratios) == 9
+    first = {"matched": 3.0 * (1 - 0.9) * adamw[-1] * median, "inherit": adamw[-1], "fixed": 0.07}[how]
+    assert trained.handover_lr == pytest.approx(first)
+    cosine = [0.5 * (1 + np.cos(np.pi * since / 6)) for since in range(6)]
+    assert [rate for _, rate in witness.rates[10:]] == pytest.approx([first * factor for factor in cosine[:5]])
+    group = trainer.optimizer.param_groups[0]
+    assert group["momentum"] == 0.9 and group["nesterov"]
+    assert group["weight_decay"] == pytest.approx(adamw[-1] * 0.02 * (1 - 0.9) / first)
+
+
+def _fixed(make_trial: MakeTrial) -> TrialConfig:
+    optim = {**make_trial().optim.model_dump(), "handover_rate": "fixed", "sgd_lr": 0.07}
+    return make_trial({"optim": optim})
+
+
+def test_without_a_handover_adamw_goes_on_to_the_end(sit: Sit, make_trial: MakeTrial) -> None:
+    session = sit(make_trial({"optim.handover_at": 1.0}))
+    assert isinstance(session.trainer.optimizer, torch.optim.AdamW)
+    assert (session.trained.handover_epoch, session.trained.handover_lr) == (5.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "handover", "selected"),
+    [
+        ([0.1, 0.2, 0.3, 0.4, 0.5], 2, 5.0, 5),  # gains to the end: never
+        ([0.5, 0.4, 0.3, 0.9, 0.9], 2, 3.0, 4),  # two epochs without gain; the first of the best two
+        ([0.5, 0.5004, 0.5008, 0.6, 0.6], 2, 3.0, 4),  # less than 0.05 points is no gain ...
+        ([0.5, 0.5004, 0.5002, 0.1, 0.1], 0, 5.0, 2),  # ... but still the best epoch; no patience: never
+        ([0.5, 0.4, 0.4, 0.4, 0.3], 1, 2.0, 1),
+    ],
+)
+def test_a_plateau_of_validation_hands_over_and_the_best_epoch_is_selected(
+    scores: list[float],
+    patience: int,
+    handover: float,
+    selected: int,
+    sit: Sit,
+    make_trial: MakeTrial,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weights: list[Any] = []
+
+    def scripted(self: Trainer) -> dict[str, float]:
+        weights.append(plain(self.model.state_dict()))
+        return {"epoch/val/accuracy_macro": scores[self.progress.epoch]}
+
+    monkeypatch.setattr(Trainer, "_validate", scripted)
+    session = sit(make_trial({"optim.handover_at": 1.0, "optim.handover_patience": patience}))
+    assert session.trained.handover_epoch == handover
+    assert session.trained.selected_epoch == selected
+    assert plain(session.trained.model.state_dict()) == weights[selected - 1]
+    assert not session.trained.model.training
+
+
+def test_test_images_have_no_say(tiny_corpus: CorpusView, make_trial: MakeTrial, tmp_path: Path, sit: Sit) -> None:
+    images = np.array(tiny_corpus.images)
+    images[tiny_corpus.indices("test")] = 255 - images[tiny_corpus.indices("test")]
+    other = Trainer(make_trial(), replace(tiny_corpus, images=images), tmp_path / "checkpoint.pt").run(Quiet())
+    here = sit(make_trial()).trained
+    assert other is not None and plain(other.model.state_dict()) == plain(here.model.state_dict())
+    assert (other.selected_epoch, other.handover_lr) == (here.selected_epoch, here.handover_lr)
+
+
+class Quiet:
+    def epoch_done(self, epoch: int, metrics: dict[str, float]) -> None:
+        assert not any("test" in name for name in metrics)
+
+    def should_stop(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_ends_the_trial_at_its_step(
+    poison: float, sit: Sit, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = trainer_module.Feed.batch
+
+    def poisoned(self: Any, epoch: int, number: int) -> Batch:
+        came = batch(self, epoch, number)
+        return replace(came, images=came.images * poison) if (epoch, number) == (1, 1) else came
+
+    with monkeypatch.context() as feed:
+        feed.setattr(trainer_module.Feed, "batch", poisoned)
+        with pytest.raises(TrialFailedError, match=r"^nan-loss: the loss must stay finite, but is nan at step 4$"):
+            sit(make_trial(), "poisoned")
+    resumed = sit(make_trial(), "poisoned")  # the last finite checkpoint is whole
+    assert resumed.listener.batches == STEPS - 3
+    assert ending(resumed) == ending(sit(make_trial(), "whole"))
+
+
+def test_outputs_that_are_not_finite_end_the_trial_at_validation(
+    sit: Sit, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Trainer._step
+
+    def poisoned(self: Trainer, batch: Batch) -> float:
+        value = step(self, batch)
+        self.model.down[0][1].running_var.fill_(float("nan"))  # type: ignore[index, union-attr]  # unused in training
+        return value
+
+    monkeypatch.setattr(Trainer, "_step", poisoned)
+    with pytest.raises(TrialFailedError, match=r"^nan-logits: outputs must stay finite, but are not after step 3$"):
+        sit(make_trial())
+
+
+def test_a_rate_that_cannot_be_matched_ends_the_trial(sit: Sit, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer_module.StepRecorder, "median_ratio", lambda self: 0.0)
+    with pytest.raises(TrialFailedError, match=r"^no-gradient: the handover at step 9 found no step to match"):
+        sit(make_trial())
+
+
+@pytest.mark.parametrize(
+    "model", ["encoder", pytest.param("decoder", marks=pytest.mark.slow), pytest.param("timm", marks=pytest.mark.slow)]
+)
+def test_a_network_learns_the_tiny_corpus(model: str, sit: Sit, make_trial: MakeTrial, tiny_corpus: CorpusView) -> None:
+    config = make_trial({**MODELS[model], "training.epochs": 25, "training.images_per_epoch": None, "optim.handover_at": 0.8})
+    session = sit(config)
+    test = tiny_corpus.indices("test")
+    logits = predict_logits(session.trained.model, tiny_corpus, test, 16, torch.device("cpu"))
+    assert (logits.argmax(axis=1) == tiny_corpus.class_ids[test]).mean() > 0.9
+    losses = [metrics["epoch/train_loss"] for _, metrics in session.listener.told]
+    assert losses[-1] < losses[0] / 1.5
+
+
+def test_an_untrained_binary_network_expects_one_class_in_k(
+    tiny_corpus: CorpusView, make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    trainer = Trainer(make_trial(MODELS["encoder"]), tiny_corpus, tmp_path / "checkpoint.pt")
+    assert trainer.model.head[1].bias.tolist() == pytest.approx([-np.log(7)] * 8)  # type: ignore[index, union-attr]
+
+
+def test_every_epoch_has_its_curves(sit: Sit, make_trial: MakeTrial) -> None:
+    told = sit(make_trial({"training.epochs": 2})).listener.told
+    assert [epoch for epoch, _ in told] == [1, 2]
+    validation = ("accuracy", "accuracy_macro", "accuracy_few", "accuracy_unseen", "book/accuracy", "simulated/accuracy")
+    for _, metrics in told:
+        assert set(metrics) == {"epoch/train_loss", "epoch/lr", "epoch/images_per_second"} | {
+            f"epoch/val/{name}" for name in validation
+        }
+        assert np.isfinite(list(metrics.values())).all()
+
+
+def test_prediction_does_not_depend_on_the_batch_and_puts_the_mode_back(
+    sit: Sit, make_trial: MakeTrial, tiny_corpus: CorpusView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = sit(make_trial({"training.epochs": 1})).trained.model.train()
+    val = tiny_corpus.indices("val")
+    whole = predict_logits(model, tiny_corpus, val, 16, torch.device("cpu"))
+    assert model.training and whole.shape == (48, 8)
+    monkeypatch.setattr(trainer_module, "_EVAL_BATCH", 5)
+    np.testing.assert_allclose(predict_logits(model, tiny_corpus, val, 16, torch.device("cpu")), whole, rtol=1e-4, atol=1e-5)
+    assert predict_logits(model, tiny_corpus, val[:0], 16, torch.device("cpu")).shape == (0, 8)
