@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ocr_sweep.export.onnx_file import export_onnx
+from ocr_sweep.models.timm_classifier import TimmClassifier
+from ocr_sweep.models.unet import UNet
+from ocr_sweep.store import CorpusView
+from ocr_sweep.training.trainer import predict_logits
+
+
+@pytest.fixture(scope="session")
+def images(tiny_corpus: CorpusView) -> NDArray[np.uint8]:
+    return np.array(tiny_corpus.images[tiny_corpus.indices("val")])
+
+
+@pytest.fixture(scope="session")
+def networks(images: NDArray[np.uint8]) -> dict[str, nn.Module]:
+    """Networks whose batch norm has seen images; `decoder` has one, `timm` never had."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    made: dict[str, nn.Module] = {
+        "decoder": UNet(8, base_channels=4, depth=2, dropout=0.1, decoder=True),
+        "timm": TimmClassifier("test_resnet", 8, image_size=16, dropout=0.1),
+    }
+    for network in made.values():
+        for _ in range(10):
+            network.train()(torch.from_numpy(images)[:, None] / 255)
+        network.eval()
+    return made
+
+
+@pytest.fixture
+def export(tmp_path: Path, tiny_corpus: CorpusView) -> Callable[..., Path]:
+    """Write a network for the tiny corpus."""
+
+    def export(network: nn.Module, name: str = "model.onnx") -> Path:
+        export_onnx(network, tmp_path / name, chars=tiny_corpus.chars, image_size=16)
+        return tmp_path / name
+
+    return export
+
+
+@pytest.fixture
+def reference(tiny_corpus: CorpusView) -> Callable[[nn.Module], NDArray[np.float32]]:
+    """PyTorch's logits of the validation images."""
+    return lambda network: predict_logits(network, tiny_corpus, tiny_corpus.indices("val"), 16, torch.device("cpu"))
