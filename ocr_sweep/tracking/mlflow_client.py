@@ -1,0 +1,82 @@
+"""The one way to MLflow: quiet, without telemetry, its database made by one process, its failures in our words."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ocr_sweep.config.paths import Paths
+from ocr_sweep.disk import file_lock, store_errors
+from ocr_sweep.errors import StoreError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def is_embedded(paths: Paths) -> bool:
+    """Whether the tracking store is the database under `mlruns/`."""
+    return paths.tracking_uri == f"sqlite:///{paths.mlflow_db}"
+
+
+def connect(paths: Paths) -> MlflowClient:
+    """Return a client of the project's store; an embedded database is created first, by one process alone.
+
+    Raises:
+        StoreError: the store cannot be reached or created.
+    """
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mlflow import MlflowClient
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # we tell failures in our own words
+    with tracking_errors(paths.tracking_uri):
+        if not is_embedded(paths):
+            client = MlflowClient(paths.tracking_uri, paths.tracking_uri)
+            client.search_experiments(max_results=1)
+            return client
+        with store_errors(f"creating {paths.mlruns}"):
+            paths.artifacts.mkdir(parents=True, exist_ok=True)
+        with file_lock(paths.lock("mlflow-store"), wait=True):
+            client = MlflowClient(paths.tracking_uri, paths.tracking_uri)
+            client.search_experiments(max_results=1)  # the first question makes the tables
+        return client
+
+
+@contextmanager
+def tracking_errors(uri: str) -> Iterator[None]:
+    """Turn MLflow's and the database's failures into a StoreError that names the store, without its password."""
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with warnings.catch_warnings(), store_errors("writing to the tracking store"):
+            warnings.simplefilter("ignore")
+            yield
+    except (MlflowException, RequestException, SQLAlchemyError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise StoreError(
+            f"the tracking store {without_password(uri)} must be reachable and writable, but: {without_password(first)[:300]}. "
+            "What was recorded is safe, and trials keep their results on disk; when the store is back, run the same command again"
+        ) from error
+
+
+def without_password(text: str) -> str:
+    """A store's address, or a sentence that names one, as it may be shown."""
+    return re.sub(r"(\w://)[^\s@]+@", r"\1***@", text)

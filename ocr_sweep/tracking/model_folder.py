@@ -1,0 +1,32 @@
+"""MLflow's own description beside an ONNX file, so that its tools can load the model too."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from importlib import metadata
+from pathlib import Path
+
+_DESCRIPTIONS = ("MLmodel", "requirements.txt", "conda.yaml", "python_env.yaml")
+
+
+def write_model_folder(onnx_file: Path) -> None:
+    """Write `MLmodel` and its companions beside a file `model.onnx`, whose bytes stay as they are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow.onnx
+        import onnx
+
+        requirement = f"onnxruntime=={metadata.version('onnxruntime')}"
+        with tempfile.TemporaryDirectory(dir=onnx_file.parent) as folder:
+            saved = Path(folder) / "saved"
+            mlflow.onnx.save_model(
+                onnx.load(onnx_file),
+                saved,
+                pip_requirements=[requirement],
+                onnx_execution_providers=["CPUExecutionProvider"],
+                save_as_external_data=False,
+            )
+            for name in _DESCRIPTIONS:
+                if (saved / name).exists():
+                    (saved / name).replace(onnx_file.parent / name)

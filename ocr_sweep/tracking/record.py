@@ -1,0 +1,87 @@
+"""What a run says of itself, read back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+STUDY = "ocr_sweep.study"
+TRIAL = "ocr_sweep.trial"
+ROLE = "ocr_sweep.role"  # search, confirm or reproduce
+KEY = "ocr_sweep.key"  # one run per key: <study>/<trial>/<role>-<seed>
+OUTCOME = "ocr_sweep.outcome"
+REASON = "ocr_sweep.reason"
+ARM = "ocr_sweep.arm"  # the architecture, for grouping
+CORPUS = "ocr_sweep.corpus"  # fingerprint
+SIMULATED = "ocr_sweep.simulated"
+ONNX_SHA256 = "ocr_sweep.onnx_sha256"
+WEIGHTS_SHA256 = "ocr_sweep.weights_sha256"
+REPRODUCES = "ocr_sweep.reproduces"
+VERDICT = "ocr_sweep.verdict"
+
+
+class Outcome(StrEnum):
+    """How a run ended. MLflow's own status has no word for pruned, so the tag says it."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    STOPPED = "stopped"  # by a signal; goes on when the study is run again
+
+    @property
+    def mlflow_status(self) -> str:
+        """MLflow's nearest status."""
+        return {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}[self.value]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run, as the tracking store has it."""
+
+    run_id: str
+    name: str
+    status: str  # MLflow's: RUNNING, FINISHED, FAILED, KILLED
+    tags: dict[str, str]
+    params: dict[str, str]
+    metrics: dict[str, float]
+
+    @classmethod
+    def of(cls, run: Run) -> RunRecord:
+        """Read MLflow's object."""
+        return cls(
+            run_id=run.info.run_id,
+            name=run.info.run_name or run.info.run_id,
+            status=run.info.status,
+            tags=dict(run.data.tags),
+            params=dict(run.data.params),
+            metrics=dict(run.data.metrics),
+        )
+
+    @property
+    def study(self) -> str:
+        """The study that the run belongs to."""
+        return self.tags.get(STUDY, "")
+
+    @property
+    def trial(self) -> int:
+        """The trial's number in its study; -1 when the run is no trial of ours."""
+        return int(self.tags.get(TRIAL, "-1"))
+
+    @property
+    def role(self) -> str:
+        """search, confirm or reproduce."""
+        return self.tags.get(ROLE, "")
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run ended with all its evidence."""
+        return self.status == "FINISHED" and self.tags.get(OUTCOME) == Outcome.COMPLETE
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its numbers are measured on simulated scans."""
+        return self.tags.get(SIMULATED) == "true"
