@@ -1,0 +1,181 @@
+"""The folder of a trial in progress: one class knows what lies in it.
+
+The supervisor writes the configuration and the wish to stop; the trial writes events, checkpoints, results, and last
+of all its outcome. Nothing else passes between them, so they may live on different machines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from ocr_sweep.config.fingerprint import file_sha256
+from ocr_sweep.config.trial import TrialConfig
+from ocr_sweep.disk import read_json, store_errors, write_bytes, write_json
+from ocr_sweep.errors import IntegrityError
+
+Ending = Literal["complete", "pruned", "failed", "stopped", "no-store"]
+Wish = Literal["prune", "stop"]
+
+ONNX = "model/model.onnx"
+WEIGHTS = "weights.safetensors"
+PREDICTIONS = "predictions.npz"
+PROBE = "probe.npz"
+CONFIG = "config.yaml"
+PROVENANCE = "provenance.json"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One finished epoch, as the trial wrote it down."""
+
+    epoch: int
+    metrics: dict[str, float]
+    timestamp: int  # milliseconds since 1970
+
+
+class Attempt:
+    """The paths and the small files of one trial in progress."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.result = folder / "result"  # becomes the run's artifacts
+        self.checkpoint = folder / "checkpoint.pt"
+        self.log = folder / "log.txt"
+        self.lock = folder / "lock"
+        self._events = folder / "events.jsonl"
+        self._outcome = folder / "outcome.json"
+        self._wish = folder / "wish"
+        self._job = folder / "job.json"
+        self._deaths = folder / "deaths"
+
+    def prepare(self, config: TrialConfig, store: Path, provenance: dict[str, Any]) -> None:
+        """Lay the folder out, or keep it as a former session left it."""
+        with store_errors(f"preparing {self.folder}"):
+            self.result.mkdir(parents=True, exist_ok=True)
+        if not self._job.exists():
+            write_bytes(self.result / CONFIG, config_yaml(config).encode())
+            write_json(self.result / PROVENANCE, provenance)
+            write_json(self._job, {"store": str(store)})
+
+    def prepared(self) -> bool:
+        """Whether a former session laid the folder out."""
+        return self._job.exists()
+
+    def begin(self) -> None:
+        """Forget how a former session ended, and what was asked of it."""
+        self._wish.unlink(missing_ok=True)
+        self.forget_outcome()
+
+    def forget_outcome(self) -> None:
+        """Forget how a former process of this trial ended; it may have said so after `begin`."""
+        self._outcome.unlink(missing_ok=True)
+
+    def died(self) -> int:
+        """Count a death of the trial's process; returns how many there were, this one included."""
+        deaths = int(self._deaths.read_text()) + 1 if self._deaths.exists() else 1
+        write_bytes(self._deaths, str(deaths).encode())
+        return deaths
+
+    def config(self) -> TrialConfig:
+        """The trial's configuration."""
+        return read_config(self.result / CONFIG)
+
+    def store(self) -> Path:
+        """The corpus store that the trial reads."""
+        return Path(read_json(self._job)["store"])
+
+    def append(self, event: Event) -> None:
+        """Write an event down; once this returns it survives a kill."""
+        line = json.dumps(vars(event), allow_nan=False) + "\n"
+        with store_errors(f"writing {self._events}"), self._events.open("a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def events(self) -> list[Event]:
+        """All whole events, in order; a line torn by a kill is not one of them."""
+        if not self._events.exists():
+            return []
+        events: dict[int, Event] = {}
+        for line in self._events.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                event = Event(**json.loads(line))
+            except (ValueError, TypeError):
+                continue
+            events.setdefault(event.epoch, event)
+        return [events[epoch] for epoch in sorted(events)]
+
+    def heal_events(self) -> None:
+        """Mend what a kill left: end a torn last line, and remove files that never got their name."""
+        for aside in [*self.result.rglob(".*.tmp"), *self.folder.glob(f".{self.checkpoint.name}.*.tmp")]:
+            aside.unlink(missing_ok=True)
+        if self._events.exists() and not self._events.read_bytes().endswith(b"\n"):
+            with store_errors(f"writing {self._events}"), self._events.open("ab") as file:
+                file.write(b"\n")
+
+    def wish(self, wish: Wish) -> None:
+        """Ask the trial to end at its next batch."""
+        write_bytes(self._wish, wish.encode())
+
+    def wished(self) -> str | None:
+        """What the supervisor asked for."""
+        return self._wish.read_text() if self._wish.exists() else None
+
+    def end(self, ending: Ending, reason: str = "") -> None:
+        """Write how the trial ended; the trial's last act."""
+        write_json(self._outcome, {"ending": ending, "reason": reason})
+
+    def outcome(self) -> tuple[Ending, str] | None:
+        """How the trial ended; None while it runs, or when it died."""
+        if not self._outcome.exists():
+            return None
+        content = read_json(self._outcome)
+        return content["ending"], content["reason"]
+
+    def seal(self, record: dict[str, Any]) -> None:
+        """Write the manifest: the hash of every result, and the numbers of record."""
+        hashes = {
+            path.relative_to(self.result).as_posix(): file_sha256(path)
+            for path in sorted(self.result.rglob("*"))
+            if path.is_file() and path.name != "manifest.json"
+        }
+        write_json(self.result / "manifest.json", {**record, "sha256": hashes})
+
+    def sealed(self) -> dict[str, Any]:
+        """Read the manifest and compare every file with it.
+
+        Raises:
+            IntegrityError: a result differs from what was recorded.
+        """
+        try:
+            manifest: dict[str, Any] = read_json(self.result / "manifest.json")
+        except (FileNotFoundError, ValueError) as error:
+            raise IntegrityError(f"the manifest of {self.result} cannot be read: {error}") from error
+        for name, expected in manifest["sha256"].items():
+            path = self.result / name
+            came = file_sha256(path) if path.is_file() else "no file"
+            if came != expected:
+                raise IntegrityError(f"result {path} must have sha256 {expected}, but has {came}")
+        return manifest
+
+    def remove(self) -> None:
+        """Delete the folder; everything in it has been recorded."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def config_yaml(config: TrialConfig) -> str:
+    """A complete trial as YAML, charset included."""
+    text: str = yaml.safe_dump(config.model_dump(mode="json"), allow_unicode=True, sort_keys=False, width=120)
+    return text
+
+
+def read_config(path: Path) -> TrialConfig:
+    """Read what `config_yaml` wrote."""
+    return TrialConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))

@@ -1,0 +1,32 @@
+"""The corpus of a study or run, where the project keeps it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from ocr_sweep.config.corpus import CorpusConfig
+from ocr_sweep.config.paths import Paths
+from ocr_sweep.corpus import build_corpus
+from ocr_sweep.disk import store_errors
+from ocr_sweep.store import CorpusView
+
+CorpusProgress = Callable[[str, int, int], None]
+
+
+def open_corpus(recipe: CorpusConfig, paths: Paths, progress: CorpusProgress) -> CorpusView:
+    """Build a recipe's corpus in the project's store, or open it there.
+
+    Raises:
+        see `ocr_sweep.corpus.build_corpus`.
+    """
+    with store_errors(f"creating {paths.corpora}"):
+        paths.corpora.mkdir(parents=True, exist_ok=True)
+    return build_corpus(
+        recipe,
+        data_root=paths.data,
+        corpora=paths.corpora,
+        cache=paths.cache,
+        workers=os.cpu_count() or 1,
+        progress=progress,
+    )

@@ -1,0 +1,98 @@
+"""The search: what Optuna proposes next, and what it is told."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from ocr_sweep.config.study import CategoricalRange, FloatRange, IntRange, StudyConfig, is_active
+from ocr_sweep.sweep.board import Job
+from ocr_sweep.sweep.runner import Result
+from ocr_sweep.sweep.storage import RUN_ID, make_sampler, storage_errors
+from ocr_sweep.tracking.record import Outcome
+
+_STATES = {Outcome.COMPLETE: TrialState.COMPLETE, Outcome.PRUNED: TrialState.PRUNED, Outcome.FAILED: TrialState.FAIL}
+
+
+class Search:
+    """Ask and tell for one study; the only user of Optuna while the study runs."""
+
+    def __init__(self, study: StudyConfig, optuna_study: optuna.Study, url: str) -> None:
+        self._study = study
+        self._optuna = optuna_study
+        self._url = url
+        self._unfinished = self._in_state(TrialState.RUNNING)  # of a session that ended before them
+
+    def remaining(self) -> int:
+        """Trials that the budget still allows, unfinished ones included."""
+        return max(0, self._study.trials - len(self._finished()))
+
+    def next_job(self) -> Job | None:
+        """The next trial to run: an unfinished one first, then a new proposal; None when the budget is spent."""
+        with storage_errors(self._url):
+            if self._unfinished:
+                frozen = self._unfinished.pop(0)
+                self._optuna.sampler = make_sampler(self._study, frozen.number)
+                return self._job(optuna.trial.Trial(self._optuna, frozen._trial_id))
+            started = self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING, *_STATES.values()))
+            if len(started) >= self._study.trials:
+                return None
+            known = len(self._optuna.get_trials(deepcopy=False))
+            for point in self._study.first_points()[known:]:  # all at first, the rest after a kill, then none
+                self._optuna.enqueue_trial(point)
+            self._optuna.sampler = make_sampler(self._study, len(started))
+            return self._job(self._optuna.ask())
+
+    def on_epoch(self, job: Job, epoch: int, metrics: dict[str, float]) -> bool:
+        """Report an epoch; True when the pruner gives the trial up."""
+        with storage_errors(self._url):
+            trial = self._trial(job)
+            if epoch not in self._frozen(job).intermediate_values:
+                trial.report(metrics[f"epoch/{self._study.metric}"], epoch)
+            return epoch < job.config.training.epochs and bool(trial.should_prune())
+
+    def on_end(self, result: Result) -> None:
+        """Tell how a trial ended; telling twice is telling once."""
+        with storage_errors(self._url):
+            frozen = self._frozen(result.job)
+            if frozen.state.is_finished():
+                return
+            self._optuna._storage.set_trial_user_attr(frozen._trial_id, RUN_ID, result.run_id)
+            value = result.metrics[self._study.metric] if result.outcome is Outcome.COMPLETE else None
+            assert value is None or math.isfinite(value), f"{result.job.name} has the value {value}"  # infinity would be best
+            self._optuna.tell(result.job.trial, value, state=_STATES[result.outcome])
+
+    def _job(self, trial: optuna.trial.Trial) -> Job:
+        params = self._suggest(trial)
+        return Job(self._study.name, trial.number, "search", "", self._study.trial_config(params), params)
+
+    def _suggest(self, trial: optuna.trial.Trial) -> dict[str, Any]:
+        params: dict[str, Any] = {}
+        for path in self._study.ordered_search():
+            space = self._study.search[path]
+            if not is_active(space, params):
+                continue
+            match space:
+                case FloatRange(low=low, high=high, log=log):
+                    params[path] = trial.suggest_float(path, low, high, log=log)
+                case IntRange(low=low, high=high, log=log):
+                    params[path] = trial.suggest_int(path, low, high, log=log)
+                case CategoricalRange(labels=labels):
+                    params[path] = trial.suggest_categorical(path, labels)
+        return params
+
+    def _finished(self) -> list[optuna.trial.FrozenTrial]:
+        return self._optuna.get_trials(deepcopy=False, states=tuple(_STATES.values()))
+
+    def _in_state(self, state: TrialState) -> list[optuna.trial.FrozenTrial]:
+        with storage_errors(self._url):
+            return self._optuna.get_trials(deepcopy=False, states=(state,))
+
+    def _frozen(self, job: Job) -> optuna.trial.FrozenTrial:
+        return self._optuna.get_trials(deepcopy=False)[job.trial]
+
+    def _trial(self, job: Job) -> optuna.trial.Trial:
+        return optuna.trial.Trial(self._optuna, self._frozen(job)._trial_id)

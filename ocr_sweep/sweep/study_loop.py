@@ -1,0 +1,131 @@
+"""The whole life of a study: corpus, search, confirmation, verdict. One process owns it and may be killed at any time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ocr_sweep.config.paths import Paths
+from ocr_sweep.config.study import CategoricalRange, StudyConfig
+from ocr_sweep.config.trial import TimmConfig
+from ocr_sweep.disk import file_lock
+from ocr_sweep.store import CorpusView
+from ocr_sweep.sweep.board import Board, Job
+from ocr_sweep.sweep.confirm import Verdict, confirm_jobs, judge
+from ocr_sweep.sweep.corpora import open_corpus
+from ocr_sweep.sweep.engine import LocalEngine
+from ocr_sweep.sweep.runner import Result, Runner, Signals
+from ocr_sweep.sweep.search import Search
+from ocr_sweep.sweep.storage import VERDICT, open_study, storage_errors
+from ocr_sweep.tracking.provenance import provenance
+from ocr_sweep.tracking.record import RunRecord
+from ocr_sweep.tracking.tracker import Tracker
+
+
+@dataclass(frozen=True)
+class StudyEnd:
+    """A finished study."""
+
+    verdict: Verdict
+    records: tuple[RunRecord, ...]
+    view: CorpusView
+
+
+def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
+    """Do what is left of a study, from nothing or from wherever a former session ended.
+
+    Raises:
+        ConflictError: another process runs this study, or the study exists with another meaning.
+        StoppedError: a signal came; everything is checkpointed.
+        StoreError: a store or disk is unavailable; the same command resumes.
+        TooManyFailuresError: too many trials failed in a row.
+    """
+    with _study_lock(study.name, paths), Signals().listening() as signals:
+        check_models(study)
+        engine = LocalEngine(timm=_needs_timm(study))
+        engine.warm_up()
+        tracker = Tracker.open(paths)
+        view = open_corpus(study.base.corpus, paths, signals.between(board.building))
+        optuna_study = open_study(study, paths, view.fingerprint)
+        search = Search(study, optuna_study, paths.optuna_url)
+        runner = Runner(
+            engine=engine,
+            tracker=tracker,
+            experiment_id=tracker.experiment(study.name, study.question),
+            view=view,
+            work=paths.work(study.name),
+            slots=slots(study),
+            max_failures=study.max_failures,
+            provenance=provenance(paths.root, view),
+            board=board,
+            signals=signals,
+        )
+        num_confirming = (study.confirm.top + 1) * study.confirm.seeds
+        board.plan(total=search.remaining() + num_confirming, slots=runner.slots)
+        runner.drive(search.next_job, search.on_epoch, search.on_end)
+        _confirm(study, tracker, runner, board)
+        records = tracker.runs(study.name)
+        verdict = judge(study, records, tracker, view)
+        with storage_errors(paths.optuna_url):
+            optuna_study.set_user_attr(VERDICT, verdict.as_dict())
+        shutil.rmtree(paths.work(study.name), ignore_errors=True)
+        return StudyEnd(verdict, tuple(records), view)
+
+
+def _confirm(study: StudyConfig, tracker: Tracker, runner: Runner, board: Board) -> None:
+    """Train the best few and the base again with fresh seeds; what a former session confirmed is not trained again."""
+    jobs = confirm_jobs(study, tracker.runs(study.name), tracker)
+    board.plan(total=len(jobs), slots=runner.slots)
+    waiting = iter(jobs)
+    runner.drive(lambda: next(waiting, None), _never_prune, _nothing_to_tell)
+
+
+def _never_prune(job: Job, epoch: int, metrics: dict[str, float]) -> bool:
+    return False
+
+
+def _nothing_to_tell(result: Result) -> None:
+    """A confirming run is recorded in the tracking store alone."""
+
+
+def slots(study: StudyConfig) -> int:
+    """Trials at a time: as the study says, else as many as the cores hold at the base's threads."""
+    return study.workers or max(1, len(os.sched_getaffinity(0)) // study.base.training.threads)
+
+
+def check_models(study: StudyConfig) -> None:
+    """Refuse a study with a network that cannot be built, before anything is written.
+
+    Raises:
+        ConfigError: see `ocr_sweep.models.check_model`.
+    """
+    from ocr_sweep.models import check_model
+
+    for trial in _model_variants(study):
+        config = study.trial_config(trial)
+        check_model(config.model, config.image_size)
+
+
+def _model_variants(study: StudyConfig) -> Iterator[dict[str, Any]]:
+    """The base, and the base with each searched end that can change the network or its image size."""
+    yield {}
+    for path, space in study.search.items():
+        if space.when or path.split(".")[0] not in ("model", "image_size"):
+            continue
+        ends = space.labels if isinstance(space, CategoricalRange) else [space.low, space.high]
+        yield from ({path: end} for end in ends)
+
+
+def _needs_timm(study: StudyConfig) -> bool:
+    return any(isinstance(study.trial_config(trial).model, TimmConfig) for trial in _model_variants(study))
+
+
+@contextmanager
+def _study_lock(name: str, paths: Paths) -> Iterator[None]:
+    busy = f"study '{name}' is being run by another process; wait for it, or stop it with Ctrl-C where it runs"
+    with file_lock(paths.lock(f"study-{name}"), wait=False, busy=busy):
+        yield

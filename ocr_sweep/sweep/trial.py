@@ -1,0 +1,190 @@
+"""One trial, from its folder alone: train, export, prove, judge, seal. Knows neither Optuna nor MLflow."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from ocr_sweep.config.trial import TrialConfig
+from ocr_sweep.disk import file_lock, store_errors, write_bytes, write_json
+from ocr_sweep.errors import OcrSweepError, StoreError, TrialFailedError
+from ocr_sweep.export.onnx_file import export_onnx
+from ocr_sweep.export.parity import check_parity
+from ocr_sweep.export.scorer import Scorer
+from ocr_sweep.metrics import cluster_bootstrap
+from ocr_sweep.store import CorpusView, resized
+from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, PROBE, WEIGHTS, Attempt, Ending, Event
+from ocr_sweep.sweep.predictions import Predictions
+from ocr_sweep.tracking.pictures import confusion_picture, error_sheet
+from ocr_sweep.training.score import score
+from ocr_sweep.training.trainer import Trained, Trainer, predict_logits
+
+importlib.import_module("torch._dynamo")  # the first AdamW would import it, a second in every trial; the fork server pays once
+
+_PROBE_IMAGES = 64
+
+
+class _Watch:
+    """Hears the epochs of a training and knows when it should stop."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._known = {event.epoch for event in attempt.events()}
+        self._parent = multiprocessing.parent_process()
+        self.signalled = False
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the terminal is the supervisor's to pass on
+
+    def _on_signal(self, *_: object) -> None:
+        self.signalled = True
+
+    def epoch_done(self, epoch: int, metrics: dict[str, float]) -> None:
+        if epoch not in self._known:
+            self._known.add(epoch)
+            self._attempt.append(Event(epoch, metrics, time.time_ns() // 1_000_000))
+
+    def should_stop(self) -> bool:
+        orphaned = self._parent is not None and not self._parent.is_alive()
+        return self.signalled or orphaned or self._attempt.wished() is not None
+
+
+def run_attempt(folder: str) -> None:
+    """Do the work of a trial's folder and leave its outcome there; the entry point of a trial's process."""
+    attempt = Attempt(Path(folder))
+    try:
+        with store_errors(f"trial {attempt.folder.name}"):
+            _redirect_output(attempt.log)
+            watch = _Watch(attempt)
+            with file_lock(attempt.lock, wait=True):  # a former process of this trial may still be writing
+                attempt.forget_outcome()
+                attempt.end(*_ending(attempt, watch))
+    except StoreError as error:
+        with suppress(OSError):  # a full disk may refuse even the reason
+            os.write(2, f"{error}\n".encode())
+        sys.exit(error.exit_code)
+
+
+def _ending(attempt: Attempt, watch: _Watch) -> tuple[Ending, str]:
+    """Do the work and say how it ended.
+
+    Raises:
+        StoreError: the disk refuses; the trial has not ended and can go on.
+    """
+    try:
+        with store_errors("training"):
+            return _work(attempt, watch), ""
+    except StoreError:
+        raise
+    except OcrSweepError as error:
+        return "failed", str(error)
+    except Exception as error:
+        traceback.print_exc()
+        return "failed", f"bug: {type(error).__name__}: {error}"
+
+
+def _redirect_output(log: Path) -> None:
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for number in (1, 2):
+        os.dup2(handle, number)
+    os.close(handle)
+
+
+def _work(attempt: Attempt, watch: _Watch) -> Ending:
+    attempt.heal_events()
+    config, view = attempt.config(), CorpusView.open(attempt.store())
+    cv2.setNumThreads(1)
+    trained = Trainer(config, view, attempt.checkpoint).run(watch)
+    if trained is None:
+        return "pruned" if attempt.wished() == "prune" else "stopped"
+    seal_results(attempt, config, view, trained)
+    return "complete"
+
+
+def seal_results(attempt: Attempt, config: TrialConfig, view: CorpusView, trained: Trained) -> None:
+    """Write the model, its certificate, its predictions and pictures, and the manifest last.
+
+    Raises:
+        TrialFailedError: the exported file disagrees with the network.
+        StoreError: the disk refuses.
+    """
+    model = trained.model.cpu()
+    onnx_path = attempt.result / ONNX
+    onnx_path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(attempt.result / WEIGHTS, _weights(model))
+    export_onnx(model, onnx_path, chars=view.chars, image_size=config.image_size)
+    scorer = Scorer(onnx_path, threads=config.training.threads)
+    _prove(attempt, scorer, model, view)
+    predictions = Predictions.of(scorer, view)
+    write_bytes(attempt.result / PREDICTIONS, predictions.to_bytes())
+    write_bytes(attempt.result / "confusion.png", confusion_picture(view, *predictions.confusion("test", view)))
+    write_bytes(attempt.result / "errors.png", error_sheet(view, *predictions.errors("test", view)))
+    metrics = {
+        **numbers_of_record(view, predictions),
+        "selected/epoch": float(trained.selected_epoch),
+        "cost/train_seconds": trained.seconds,
+        "cost/parameters": float(_num_delivered_parameters(model)),
+        "cost/onnx_bytes": float(onnx_path.stat().st_size),
+        "cost/latency_ms": scorer.latency_ms(),
+        "handover/epoch": trained.handover_epoch,
+        "handover/sgd_lr": trained.handover_lr,
+    }
+    attempt.seal({"metrics": metrics, "timestamp": time.time_ns() // 1_000_000})
+
+
+def numbers_of_record(view: CorpusView, predictions: Predictions) -> dict[str, float]:
+    """Every accuracy of validation and test, and the 95 % interval of the two macro and plain ones of validation."""
+    metrics: dict[str, float] = {}
+    for split in ("val", "test"):
+        rows = predictions.of_split(split, view)
+        metrics |= score(view, split, predictions.top5[rows, 0])
+        correct = (predictions.top5[rows, 0] == predictions.label[rows]).astype(np.float64)
+        metrics[f"{split}/accuracy_top5"] = float((predictions.top5[rows] == predictions.label[rows, None]).any(axis=1).mean())
+        for name, macro in ((f"{split}/accuracy_macro", True), (f"{split}/accuracy", False)):
+            interval = cluster_bootstrap(correct, predictions.label[rows], macro=macro)
+            metrics |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return metrics
+
+
+def _prove(attempt: Attempt, scorer: Scorer, model: nn.Module, view: CorpusView) -> None:
+    """Write the certificate of parity over all of validation, and the images that a later promotion tries again."""
+    indices = view.indices("val")
+    reference = predict_logits(model, view, indices, scorer.image_size, torch.device("cpu"))
+    images = resized(view.images[indices], scorer.image_size)
+    parity = check_parity(scorer, images, reference)
+    write_json(attempt.result / "parity.json", parity.as_dict())
+    if not parity.holds:
+        raise TrialFailedError(
+            f"parity: the ONNX file differs from PyTorch by {parity.max_difference:.3g} of the largest logit on "
+            f"{parity.num_images} images, with {parity.flips} read as another character"
+        )
+    chosen = np.linspace(0, len(images) - 1, min(_PROBE_IMAGES, len(images))).astype(np.int64)
+    buffer = io.BytesIO()
+    np.savez(buffer, images=images[chosen])
+    write_bytes(attempt.result / PROBE, buffer.getvalue())
+
+
+def _weights(model: nn.Module) -> bytes:
+    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    content: bytes = save_tensors(tensors)
+    return content
+
+
+def _num_delivered_parameters(model: nn.Module) -> int:
+    """Parameters that the exported file needs: the decoder is dropped."""
+    dropped = ("up.", "merge.", "restore.")
+    return sum(p.numel() for name, p in model.named_parameters() if not name.startswith(dropped))

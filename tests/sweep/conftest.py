@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
+
+from fake_engine import FakeEngine, Oracle
+from tiny_fixtures import damaged, finished, project
+from tiny_study import config_of, paths_of
+
+from ocr_sweep.sweep import reproduce, runner, study_loop
+from ocr_sweep.sweep.board import Board, SilentBoard
+
+__all__ = ["damaged", "finished", "project"]
+
+
+class Faked:
+    """The tiny study on the fake engine."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        self.paths = paths_of(root)
+        self._monkeypatch = monkeypatch
+        monkeypatch.setattr(runner, "write_model_folder", lambda onnx_file: None)
+
+    def engine(self, oracle: Oracle) -> FakeEngine:
+        """The engine that the next sessions get."""
+        engine = FakeEngine(oracle)
+        for module in (study_loop, reproduce):
+            self._monkeypatch.setattr(module, "LocalEngine", lambda timm: engine)
+        return engine
+
+    def run(self, board: Board | None = None) -> study_loop.StudyEnd:
+        """One session of the study."""
+        return study_loop.run_study(config_of(self.root), self.paths, board or SilentBoard())
+
+
+@pytest.fixture
+def faked(project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Faked]:
+    """Make a project whose study runs on the fake engine; keywords change the study."""
+
+    def make(**changes: Any) -> Faked:
+        return Faked(project(**changes), monkeypatch)
+
+    return make

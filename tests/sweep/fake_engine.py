@@ -1,0 +1,129 @@
+"""Trials that train nothing: they write what a real trial writes, as a test tells them, one epoch at each wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ocr_sweep.config.trial import TrialConfig
+from ocr_sweep.disk import write_bytes
+from ocr_sweep.store import CorpusView
+from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, WEIGHTS, Attempt, Event
+from ocr_sweep.sweep.predictions import Predictions
+from ocr_sweep.sweep.trial import numbers_of_record
+
+METRIC = "val/accuracy_macro"
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What becomes of a trial."""
+
+    right: float = 0.5  # share of the images read right
+    fails: str = ""  # with this reason, after its first epoch
+    dies: int = 0  # so many times, after its first epoch
+    code: int = -9  # of a death
+    parameters: int = 1000
+
+
+Oracle = Callable[[TrialConfig, str], Fate]
+
+
+@dataclass
+class FakeWorker:
+    """A trial as a row of epochs."""
+
+    attempt: Attempt
+    fate: Fate
+    deaths: int
+    killed: bool = False
+    _code: int | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._code
+
+    def kill(self) -> None:
+        self.killed, self._code = True, -9
+
+    def step(self) -> None:
+        if self._code is not None:
+            return
+        attempt, config = self.attempt, self.attempt.config()
+        done = len(attempt.events())
+        if attempt.wished() is not None:
+            attempt.end("pruned" if attempt.wished() == "prune" else "stopped")
+            self._code = 0
+        elif done >= 1 and self.fate.fails:
+            attempt.end("failed", self.fate.fails)
+            self._code = 0
+        elif done >= 1 and self.deaths < self.fate.dies:
+            self._code = self.fate.code
+        elif done < config.training.epochs:
+            attempt.append(Event(done + 1, {f"epoch/{METRIC}": self.fate.right, "epoch/train_loss": 1.0}, 1000 + done))
+        else:
+            seal(attempt, self.fate)
+            attempt.end("complete")
+            self._code = 0
+
+
+@dataclass
+class FakeEngine:
+    """Starts nothing; `started` holds the folder of every start, in order."""
+
+    oracle: Oracle
+    started: list[str] = field(default_factory=list)
+    workers: list[FakeWorker] = field(default_factory=list)
+    at_wait: Callable[[], None] = lambda: None
+
+    def warm_up(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def start(self, attempt: Attempt) -> FakeWorker:
+        name = attempt.folder.name
+        worker = FakeWorker(attempt, self.oracle(attempt.config(), name), self.started.count(name))
+        self.started.append(name)
+        self.workers.append(worker)
+        return worker
+
+    def wait(self, workers: list[FakeWorker], seconds: float) -> None:
+        self.at_wait()
+        for worker in workers:
+            if isinstance(worker, FakeWorker):
+                worker.step()
+
+
+def seal(attempt: Attempt, fate: Fate) -> None:
+    """Write results of which only the predictions mean something: the first share of the images is read right."""
+    view = CorpusView.open(attempt.store())
+    predictions = predicted(view, fate.right)
+    (attempt.result / ONNX).parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(attempt.result / ONNX, attempt.folder.name.encode())
+    write_bytes(attempt.result / WEIGHTS, b"weights")
+    write_bytes(attempt.result / PREDICTIONS, predictions.to_bytes())
+    metrics = {**numbers_of_record(view, predictions), "selected/epoch": 1.0, "cost/parameters": float(fate.parameters)}
+    attempt.seal({"metrics": metrics, "timestamp": 5000})
+
+
+def predicted(view: CorpusView, right: float) -> Predictions:
+    """Predictions that are right on the first share of val and of test, and say the next class otherwise."""
+    index = np.concatenate([view.indices("val"), view.indices("test")])
+    label = view.class_ids[index]
+    place = np.concatenate([np.arange(len(view.indices(split))) / len(view.indices(split)) for split in ("val", "test")])
+    first = np.where(place < right - 1e-9, label, label + 1)
+    top5 = (first[:, None] + np.arange(5)) % view.num_classes
+    return Predictions(
+        index, np.asarray(view.rows["set_id"][index]), label, top5.astype(np.int64), np.full((len(index), 5), 0.2, np.float32)
+    )
+
+
+def folders(root: Path, study: str = "tiny") -> list[str]:
+    """The trials in progress."""
+    work = root / "mlruns" / "work" / study
+    return sorted(path.name for path in work.iterdir()) if work.exists() else []

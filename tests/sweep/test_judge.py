@@ -1,0 +1,95 @@
+"""Who is trained again, and who wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fake_engine import Fate
+from tiny_study import config_of
+
+from ocr_sweep.config.study import StudyConfig
+from ocr_sweep.sweep.confirm import confirm_jobs
+from ocr_sweep.tracking.tracker import Tracker
+
+Make = Callable[..., Any]
+
+
+def rights(cost: dict[str, int] | None = None, **by_trial: float) -> Callable[[object, str], Fate]:
+    """Shares read right by trial (t0, t1, ...), and parameters likewise."""
+    return lambda config, name: Fate(right=by_trial[f"t{int(name[:4])}"], parameters=(cost or {}).get(f"t{int(name[:4])}", 1000))
+
+
+def test_a_clear_winner_beats_the_base(faked: Make) -> None:
+    study = faked()
+    study.engine(rights(t0=0.2, t1=0.9, t2=0.4))
+    verdict = study.run().verdict
+    assert (verdict.winner, verdict.clear) == (1, True)
+    assert verdict.difference.low > 0 and verdict.difference.value == pytest.approx(0.7, abs=0.05)
+    assert verdict.sentence.startswith("trial 1 beats the base clearly: +")
+    assert verdict.simulated
+
+
+def test_an_indistinguishable_rival_loses_to_the_base_at_the_same_cost(faked: Make) -> None:
+    study = faked()
+    study.engine(rights(t0=0.5, t1=0.54, t2=0.1))
+    verdict = study.run().verdict
+    assert (verdict.winner, verdict.clear) == (0, False)
+    assert verdict.difference.low <= 0 < verdict.difference.value
+    assert "indistinguishable" in verdict.sentence and "trial 0, the base, is kept" in verdict.sentence
+
+
+def test_an_indistinguishable_rival_wins_when_it_is_cheaper(faked: Make) -> None:
+    study = faked()
+    study.engine(rights({"t1": 500}, t0=0.5, t1=0.54, t2=0.1))
+    verdict = study.run().verdict
+    assert (verdict.winner, verdict.clear) == (1, False)
+    assert "indistinguishable" in verdict.sentence
+
+
+def test_the_base_may_be_the_best(faked: Make) -> None:
+    study = faked()
+    study.engine(rights(t0=0.9, t1=0.2, t2=0.3))
+    verdict = study.run().verdict
+    assert (verdict.winner, verdict.clear, verdict.difference) == (0, False, None)
+    assert verdict.sentence == "trial 0, the base, is as good as the best 1 of the search"
+
+
+def test_a_study_whose_base_failed_names_no_base(faked: Make) -> None:
+    study = faked()
+    study.engine(lambda config, name: Fate(right=0.8, fails="nan-loss" if name == "0000-search" else ""))
+    verdict = study.run().verdict
+    assert verdict.winner in (1, 2)
+    assert "the base has no result to compare it with" in verdict.sentence
+
+
+def test_a_lucky_search_does_not_survive_its_confirmation(faked: Make) -> None:
+    study = faked()
+    study.engine(lambda config, name: Fate(right={"0001-search": 1.0, "0001-confirm-seed1": 0.1}.get(name, 0.5)))
+    verdict = study.run().verdict
+    assert verdict.winner == 0
+
+
+def test_the_delivered_run_is_the_best_seed_and_the_number_is_the_mean(faked: Make) -> None:
+    study = faked(confirm={"top": 1, "seeds": 2})
+    by_name = {"0000-confirm-seed1": 0.2, "0000-confirm-seed2": 0.8, "0001-search": 0.4}
+    study.engine(lambda config, name: Fate(right=by_name.get(name, 0.3)))
+    end = study.run()
+    delivered = next(record for record in end.records if record.run_id == end.verdict.run_id)
+    assert delivered.name == "tiny-0000-seed2"
+    assert end.verdict.interval.value == pytest.approx(0.5, abs=0.05)
+    assert end.verdict.interval.low <= 0.2 + 0.05, "two seeds that far apart say little"
+
+
+def test_the_base_and_the_best_others_are_confirmed_with_fresh_seeds(faked: Make) -> None:
+    study = faked(trials=4, confirm={"top": 2, "seeds": 2})
+    engine = study.engine(rights(t0=0.1, t1=0.2, t2=0.9, t3=0.5))
+    study.run()
+    confirmed = [name for name in engine.started if "confirm" in name]
+    assert sorted(confirmed) == [f"{trial:04d}-confirm-seed{seed}" for trial in (0, 2, 3) for seed in (1, 2)]
+    records = Tracker.open(study.paths).runs("tiny")
+    seeds = {record.params["seed"] for record in records if record.trial == 2}
+    assert len(seeds) == 3
+    config: StudyConfig = config_of(study.root)
+    assert confirm_jobs(config, records, Tracker.open(study.paths)) == [], "nothing is left to confirm"

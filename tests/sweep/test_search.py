@@ -1,0 +1,185 @@
+"""What is proposed and what is told, over several sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tiny_study import config_of, paths_of, study_data
+
+from ocr_sweep.config.study import StudyConfig
+from ocr_sweep.sweep.board import Job
+from ocr_sweep.sweep.runner import Result
+from ocr_sweep.sweep.search import Search
+from ocr_sweep.sweep.storage import open_study
+from ocr_sweep.tracking.record import Outcome
+
+Session = Callable[[], Search]
+
+
+def session_of(root: Path, study: StudyConfig) -> Session:
+    return lambda: Search(study, open_study(study, paths_of(root), "corpus"), paths_of(root).optuna_url)
+
+
+def end(search: Search, job: Job, value: float = 0.5, outcome: Outcome = Outcome.COMPLETE) -> None:
+    metrics = {"val/accuracy_macro": value} if outcome is Outcome.COMPLETE else {}
+    search.on_end(Result(job, f"run-{job.trial}", outcome, metrics, ""))
+
+
+def next_of(search: Search) -> Job:
+    job = search.next_job()
+    assert job is not None
+    return job
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "sweeps").mkdir()
+    return tmp_path
+
+
+def write(root: Path, **changes: Any) -> StudyConfig:
+    (root / "sweeps" / "tiny.yaml").write_text(yaml.safe_dump(study_data(**changes), allow_unicode=True), encoding="utf-8")
+    return config_of(root)
+
+
+def with_blocks(root: Path, **changes: Any) -> StudyConfig:
+    """Three networks, of which one brings a parameter of its own."""
+    base = study_data()["base"]["model"]
+    for name, channels in (("small", 4), ("middle", 6), ("wide", 8)):
+        (root / "sweeps" / f"{name}.yaml").write_text(yaml.safe_dump({**base, "base_channels": channels}))
+    search = {
+        "loss.label_smoothing": {"type": "float", "low": 0.0, "high": 0.2},
+        "model": {"type": "categorical", "choices": ["small.yaml", "middle.yaml", "wide.yaml"]},
+        "model.dropout": {"type": "float", "low": 0.0, "high": 0.5, "when": {"model": "wide"}},
+    }
+    return write(root, base__model="small.yaml", search=search, trials=8, **changes)
+
+
+def test_trial_zero_is_the_base_untouched(root: Path) -> None:
+    study = write(root)
+    job = next_of(session_of(root, study)())
+    assert (job.trial, job.role, job.name) == (0, "search", "tiny-0000")
+    assert job.config == study.base
+
+
+def test_every_block_is_tried_before_anything_is_proposed(root: Path) -> None:
+    study = with_blocks(root)
+    search = session_of(root, study)()
+    jobs = []
+    for _ in range(4):
+        jobs.append(next_of(search))
+        end(search, jobs[-1])
+    assert [job.config.model.base_channels for job in jobs[:3]] == [4, 6, 8]  # type: ignore[union-attr]
+    assert jobs[0].config == study.base
+    assert all(job.config.loss == study.base.loss for job in jobs[:3]), "only the block differs"
+    assert jobs[3].params["loss.label_smoothing"] != study.base.loss.label_smoothing
+
+
+def test_a_conditional_parameter_exists_only_under_its_choice(root: Path) -> None:
+    search = session_of(root, with_blocks(root))()
+    seen = []
+    while (job := search.next_job()) is not None:
+        assert ("model.dropout" in job.params) == (job.params["model"] == "wide")
+        seen.append(job.params["model"])
+        end(search, job)
+    assert len(seen) == 8
+
+
+def test_blocks_whose_queueing_was_cut_short_are_still_tried(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = with_blocks(root)
+    search = session_of(root, study)()
+    search._optuna.enqueue_trial(study.first_points()[0])  # a session that was killed after the first
+    search = session_of(root, study)()
+    jobs = []
+    for _ in range(3):
+        jobs.append(next_of(search))
+        end(search, jobs[-1])
+    assert [job.params["model"] for job in jobs] == ["small", "middle", "wide"]
+
+
+@pytest.mark.parametrize("kind", ["tpe", "random"])
+def test_a_resumed_sampler_goes_on_where_it_stood(root: Path, kind: str) -> None:
+    study = write(root, trials=8, sampler={"kind": kind, "seed": 17, "startup_trials": 2})
+    once, broken = root / "once", root / "broken"
+    for place in (once, broken):
+        (place / "sweeps").mkdir(parents=True)
+    in_one = session_of(once, study)()
+    undisturbed = []
+    for number in range(8):
+        undisturbed.append(next_of(in_one))
+        end(in_one, undisturbed[-1], number / 10)
+    proposed = []
+    for number in range(8):
+        search = session_of(broken, study)()  # a new session for every trial
+        proposed.append(next_of(search))
+        end(search, proposed[-1], number / 10)
+    assert [job.params for job in proposed] == [job.params for job in undisturbed]
+    assert len({tuple(sorted(job.params.items())) for job in proposed}) == 8, "no point is proposed twice"
+
+
+def test_an_unfinished_trial_comes_first_with_its_own_parameters(root: Path) -> None:
+    study = write(root)
+    search = session_of(root, study)()
+    end(search, next_of(search))
+    cut_short = next_of(search)
+    again = session_of(root, study)()
+    assert again.remaining() == 2
+    job = next_of(again)
+    assert (job.trial, job.params, job.config) == (1, cut_short.params, cut_short.config)
+    end(again, job)
+    assert next_of(again).trial == 2
+
+
+def test_the_budget_counts_every_trial_that_ended(root: Path) -> None:
+    study = write(root)
+    search = session_of(root, study)()
+    for outcome in (Outcome.COMPLETE, Outcome.FAILED, Outcome.PRUNED):
+        end(search, next_of(search), outcome=outcome)
+    assert search.next_job() is None and search.remaining() == 0
+    assert session_of(root, study)().next_job() is None
+
+
+def test_telling_twice_is_telling_once(root: Path) -> None:
+    study = write(root)
+    search = session_of(root, study)()
+    job = next_of(search)
+    end(search, job, 0.25)
+    end(search, job, 0.75)
+    assert [trial.value for trial in search._finished()] == [0.25]
+    assert search._finished()[0].user_attrs["ocr_sweep.run_id"] == "run-0"
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_no_value_but_a_finite_one_is_told(root: Path, value: float) -> None:
+    search = session_of(root, write(root))()
+    job = next_of(search)
+    with pytest.raises(AssertionError, match="tiny-0000 has the value"):
+        end(search, job, value)
+    assert search._finished() == []
+
+
+def test_an_epoch_is_reported_once_however_often_it_is_heard(root: Path) -> None:
+    study = write(root, base__training__epochs=4)
+    search = session_of(root, study)()
+    job = next_of(search)
+    for value in (0.1, 0.9):
+        assert search.on_epoch(job, 1, {"epoch/val/accuracy_macro": value}) is False
+    assert search._frozen(job).intermediate_values == {1: 0.1}
+
+
+def test_a_bad_trial_is_pruned_after_its_warm_up_and_before_its_last_epoch(root: Path) -> None:
+    pruner = {"kind": "median", "warmup_epochs": 2, "startup_trials": 1}
+    study = write(root, trials=9, base__training__epochs=3, pruner=pruner)
+    search = session_of(root, study)()
+    for _ in range(3):
+        job = next_of(search)
+        for epoch in (1, 2, 3):
+            search.on_epoch(job, epoch, {"epoch/val/accuracy_macro": 0.9})
+        end(search, job, 0.9)
+    job = next_of(search)
+    heard = [search.on_epoch(job, epoch, {"epoch/val/accuracy_macro": 0.1}) for epoch in (1, 2, 3)]
+    assert heard == [False, True, False], "not in its warm-up, and not when nothing is left to save"
