@@ -1,0 +1,106 @@
+"""Arms: which runs of each count, and how often each image is read right by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocr_sweep.errors import DataError
+from ocr_sweep.metrics import Interval, accuracy, cluster_bootstrap, macro_accuracy, with_seed_noise
+from ocr_sweep.report.runs import ComparedRun
+from ocr_sweep.store import CorpusView
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One side of the comparison: its runs that count, averaged per image. N images in ascending order."""
+
+    name: str
+    place: int  # of first appearance; decides its colour and mark
+    runs: tuple[ComparedRun, ...]
+    num_searched: int  # all runs of the arm, counted or not
+    confirmed: bool  # false: the best of `num_searched` by its val number, which flatters it
+    index: NDArray[np.int64]  # (N,)
+    set_id: NDArray[np.int64]  # (N,)
+    label: NDArray[np.int64]  # (N,)
+    predicted: NDArray[np.int64]  # (R, N) class read by each run
+    correct: NDArray[np.float64]  # (N,) share of the runs that read the image right
+
+    def metric(self, name: str) -> float | None:
+        """Mean over the runs, where all of them have it."""
+        values = [run.metrics[name] for run in self.runs if name in run.metrics]
+        return float(np.mean(values)) if len(values) == len(self.runs) else None
+
+    def accuracy(self, chosen: NDArray[np.bool_], *, macro: bool = True) -> Interval:
+        """Accuracy and its interval over the chosen images: the luck of the classes, and of the seeds where there are several."""
+        images = cluster_bootstrap(self.correct[chosen], self.label[chosen], macro=macro)
+        return with_seed_noise(images, self.scores(chosen, macro=macro)).as_share()
+
+    def scores(self, chosen: NDArray[np.bool_], *, macro: bool = True) -> list[float]:
+        """Accuracy of each run over the chosen images."""
+        judge = macro_accuracy if macro else accuracy
+        return [judge(self.label[chosen], predicted[chosen]) for predicted in self.predicted]
+
+
+def in_split(arm: Arm, view: CorpusView, split: str) -> NDArray[np.bool_]:
+    """(N,) which images belong to a split, or to one named set of it."""
+    ids = [i for i, name in enumerate(view.set_names) if name == split or name.startswith(f"{split}/")]
+    return np.isin(arm.set_id, ids)
+
+
+def gather_arms(runs: Sequence[ComparedRun], view: CorpusView) -> list[Arm]:
+    """The arms of the runs, best on val first.
+
+    Raises:
+        DataError: there is no run, no val image, or the runs were not judged on the same images.
+    """
+    if not runs:
+        raise DataError("a comparison needs at least one run, but got none")
+    _same_images(runs)
+    names = list(dict.fromkeys(run.arm for run in runs))
+    arms = [_arm(name, place, [run for run in runs if run.arm == name]) for place, name in enumerate(names)]
+    val = in_split(arms[0], view, "val")
+    if not val.any():
+        raise DataError("a comparison is judged on val, but the runs have no predictions of val images")
+    return sorted(arms, key=lambda arm: -arm.accuracy(val).value)
+
+
+def _arm(name: str, place: int, runs: Sequence[ComparedRun]) -> Arm:
+    confirmations = _best_repeated(runs)
+    chosen = confirmations or (max(runs, key=lambda run: run.metrics.get("val/accuracy_macro", -np.inf)),)
+    orders = [np.argsort(run.predictions.index, kind="stable") for run in chosen]
+    first = chosen[0].predictions
+    label = first.label[orders[0]].astype(np.int64)
+    predicted = np.stack([run.predictions.top5[order, 0] for run, order in zip(chosen, orders, strict=True)]).astype(np.int64)
+    return Arm(
+        name=name,
+        place=place,
+        runs=chosen,
+        num_searched=len(runs),
+        confirmed=bool(confirmations),
+        index=first.index[orders[0]].astype(np.int64),
+        set_id=first.set_id[orders[0]].astype(np.int64),
+        label=label,
+        predicted=predicted,
+        correct=np.mean(predicted == label, axis=0),
+    )
+
+
+def _best_repeated(runs: Sequence[ComparedRun]) -> tuple[ComparedRun, ...]:
+    """The repetitions of the one configuration that is best on val in their mean; none where nothing was repeated."""
+    repeated = [run for run in runs if run.role == "confirm"]
+    by_trial = [tuple(run for run in repeated if run.trial == trial) for trial in sorted({run.trial for run in repeated})]
+    return max(by_trial, key=lambda group: float(np.mean([run.metrics["val/accuracy_macro"] for run in group])), default=())
+
+
+def _same_images(runs: Sequence[ComparedRun]) -> None:
+    expected = np.sort(runs[0].predictions.index)
+    for run in runs[1:]:
+        if not np.array_equal(np.sort(run.predictions.index), expected):
+            raise DataError(
+                f"compared runs must be judged on the same images, but {runs[0].run_id} has {len(expected)} and {run.run_id} "
+                f"{len(run.predictions.index)} that are not the same; compare runs of one corpus"
+            )

@@ -1,0 +1,85 @@
+"""Gathers what a comparison page shows: runs out of the tracking store, and the corpus that they were judged on."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ocr_sweep.config.paths import Paths
+from ocr_sweep.config.yaml_file import plain_value
+from ocr_sweep.errors import NotFoundError
+from ocr_sweep.report.compare import write_comparison
+from ocr_sweep.report.runs import ComparedRun
+from ocr_sweep.store import CorpusView
+from ocr_sweep.sweep.attempt import PREDICTIONS
+from ocr_sweep.sweep.predictions import Predictions
+from ocr_sweep.tracking.record import ARM, CORPUS, RunRecord
+from ocr_sweep.tracking.tracker import Tracker
+
+_CURVES = ("epoch/train_loss", "epoch/val/accuracy_macro")
+
+
+def compare_study(study: str, tracker: Tracker, paths: Paths) -> Path:
+    """Write the page that sets the architectures of a study side by side.
+
+    Raises:
+        NotFoundError: the study has no complete run.
+    """
+    records = [record for record in tracker.runs(study) if record.complete and record.role != "reproduce"]
+    if not records:
+        raise NotFoundError(f"study '{study}' has no complete run to compare; run `make sweep STUDY={study}` first")
+    question = tracker.question(study)
+    return _write(
+        paths.reports / f"{study}.html", f"{study}: architectures side by side", question, records, tracker, paths, by_arm=True
+    )
+
+
+def compare_runs(run_ids: Sequence[str], tracker: Tracker, paths: Paths) -> Path:
+    """Write the page that sets single runs side by side.
+
+    Raises:
+        NotFoundError: a run does not exist or never completed.
+    """
+    records = [tracker.run(run_id) for run_id in run_ids]
+    unfinished = [record.name for record in records if not record.complete]
+    if unfinished:
+        raise NotFoundError(f"only complete runs can be compared, but these are not: {', '.join(unfinished)}")
+    title = " and ".join(record.name for record in records)
+    name = "-".join(record.run_id[:8] for record in records)
+    return _write(paths.reports / f"runs-{name}.html", title, "", records, tracker, paths, by_arm=False)
+
+
+def _write(
+    path: Path, title: str, question: str, records: Sequence[RunRecord], tracker: Tracker, paths: Paths, *, by_arm: bool
+) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    runs = [_compared(record, tracker, by_arm=by_arm) for record in records]
+    return write_comparison(path, title=title, question=question, runs=runs, view=_corpus_of(records, paths))
+
+
+def _corpus_of(records: Sequence[RunRecord], paths: Paths) -> CorpusView:
+    fingerprints = sorted({record.tags[CORPUS] for record in records})
+    if len(fingerprints) > 1:
+        raise NotFoundError(
+            f"runs can be compared on one corpus, but these have {len(fingerprints)}: "
+            f"{', '.join(name[:12] for name in fingerprints)}"
+        )
+    return CorpusView.open(paths.corpora / fingerprints[0])
+
+
+def _compared(record: RunRecord, tracker: Tracker, *, by_arm: bool) -> ComparedRun:
+    with tempfile.TemporaryDirectory(prefix="ocr-sweep-") as folder:
+        predictions = Predictions.read(tracker.artifact(record.run_id, PREDICTIONS, Path(folder)))
+    return ComparedRun(
+        run_id=record.run_id,
+        name=record.name,
+        arm=record.tags[ARM] if by_arm else record.name,
+        role=record.role,
+        config={key: plain_value(value) for key, value in record.params.items()},
+        metrics=record.metrics,
+        curves={name: tracker.curve(record.run_id, name) for name in _CURVES},
+        predictions=predictions,
+        url=None,
+        trial=record.trial,
+    )
