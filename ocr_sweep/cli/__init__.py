@@ -1,0 +1,1 @@
+"""Typer commands and rich tables; nothing else prints."""

@@ -1,0 +1,93 @@
+"""`ocr-sweep corpus`: what trials learn from and are judged on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ocr_sweep.config.corpus import CorpusConfig
+    from ocr_sweep.config.paths import Paths
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def build(
+    study: Annotated[str, typer.Argument(help="A study, or the path of a corpus recipe.")],
+) -> None:
+    """Build the corpus of a study or recipe, or open it, and say what is in it.
+
+    Example: ocr-sweep corpus build unet_aug
+    """
+    from ocr_sweep.cli.console import console, corpus_progress
+    from ocr_sweep.config.paths import Paths
+    from ocr_sweep.sweep.corpora import open_corpus
+
+    paths = Paths.find()
+    with corpus_progress() as progress:
+        view = open_corpus(_recipe(study, paths), paths, progress)
+    console.print(
+        f"[bold]{view.manifest['recipe']['name']}[/bold]: {view.num_classes} classes, {len(view.images):,} images of "
+        f"{view.images.shape[1]} px, in {view.path}"
+    )
+    from rich.table import Table
+
+    table = Table("set", "images", "classes")
+    for name in view.set_names:
+        indices = view.indices(name)
+        table.add_row(name, f"{len(indices):,}", str(len(set(view.class_ids[indices].tolist()))))
+    console.print(table)
+    for font in view.manifest["fonts"]:
+        console.print(
+            f"{font['role']:<9} {font['name']} ({font['file']} #{font['index']}), {font['covered']} characters", markup=False
+        )
+    for what, value in view.manifest["left_out"].items():
+        if value:
+            console.print(f"left out: {what}: {value}", markup=False)
+
+
+@app.command()
+def sheet(
+    study: Annotated[str, typer.Argument(help="A study, or the path of a corpus recipe.")],
+    char: Annotated[str, typer.Option(help="The character to show; without it, the first of the charset.")] = "",
+) -> None:
+    """Draw what augmentation does to a glyph: every effect at five strengths, and whole policies.
+
+    Example: ocr-sweep corpus sheet unet_aug --char 龍
+    """
+    from PIL import Image
+
+    from ocr_sweep.augment.sheet import op_sheet
+    from ocr_sweep.cli.console import console, corpus_progress
+    from ocr_sweep.config.paths import Paths
+    from ocr_sweep.errors import NotFoundError
+    from ocr_sweep.sweep.corpora import open_corpus
+
+    paths = Paths.find()
+    with corpus_progress() as progress:
+        view = open_corpus(_recipe(study, paths), paths, progress)
+    char = char or view.chars[0]
+    if len(char) != 1 or char not in view.chars:
+        raise NotFoundError(f"--char must be one of the {view.num_classes} characters of {study}, but got '{char}'")
+    paths.reports.mkdir(parents=True, exist_ok=True)
+    path = paths.reports / f"{view.manifest['recipe']['name']}-augmentation-U+{ord(char):04X}.png"
+    glyph = view.images[view.glyph_indices[view.chars.index(char)]]
+    Image.fromarray(op_sheet(glyph)).save(path)
+    console.print(f"the sheet is in {path}")
+
+
+def _recipe(study: str, paths: Paths) -> CorpusConfig:
+    from pathlib import Path
+
+    from ocr_sweep.config.load import find_study, load_corpus, load_study
+    from ocr_sweep.config.yaml_file import read_yaml
+
+    recipe = paths.sweeps / "corpora" / f"{study}.yaml"
+    if recipe.is_file():
+        return load_corpus(recipe, paths.sweeps)
+    file = find_study(study, paths.sweeps)
+    if "base" in (read_yaml(file, (paths.sweeps,)).data or {}):
+        return load_study(file, paths.sweeps).base.corpus
+    return load_corpus(Path(study), paths.sweeps)

@@ -1,0 +1,43 @@
+"""`ocr-sweep ui` and `ocr-sweep doctor`: the project as a whole."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on the loopback address.")] = 5000,
+) -> None:
+    """Serve the MLflow UI over this project's runs, on this machine only, until Ctrl-C.
+
+    Example: ocr-sweep ui --port 5001
+    """
+    from ocr_sweep.cli.console import console
+    from ocr_sweep.config.paths import Paths
+    from ocr_sweep.tracking.server import serve
+
+    def ready(address: str, experiments: dict[str, str]) -> None:
+        links = [f"  {name}: {link}" for name, link in experiments.items()]
+        console.print("\n".join([f"the MLflow UI is at [bold]{address}[/bold]; Ctrl-C ends it", *links]), soft_wrap=True)
+
+    serve(Paths.find(), port, ready)
+
+
+def doctor() -> None:
+    """Look at the machine, the fonts and the stores, change nothing, and say what would stop a study.
+
+    Example: ocr-sweep doctor
+    """
+    from ocr_sweep.cli.checks import examine
+    from ocr_sweep.cli.console import console
+    from ocr_sweep.config.paths import Paths
+    from ocr_sweep.errors import EvidenceError
+
+    findings = examine(Paths.find())
+    for finding in findings:
+        console.print(f"{'[green]ok[/green]   ' if finding.fine else '[red]wrong[/red]'} {finding.subject}: {finding.sentence}")
+    wrong = [finding for finding in findings if not finding.fine]
+    if wrong:
+        raise EvidenceError(f"{len(wrong)} of {len(findings)} checks failed: {', '.join(finding.subject for finding in wrong)}")

@@ -1,0 +1,77 @@
+"""`ocr-sweep runs`: past trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command("list")
+def list_runs(study: Annotated[str | None, typer.Argument(help="Only this study's runs.")] = None) -> None:
+    """List past runs with their outcome and accuracy.
+
+    Example: ocr-sweep runs list unet_aug
+    """
+    from ocr_sweep.cli.console import console
+    from ocr_sweep.cli.tables import trials_table
+    from ocr_sweep.config.paths import Paths
+    from ocr_sweep.errors import NotFoundError
+    from ocr_sweep.tracking.tracker import Tracker
+
+    records = Tracker.open(Paths.find()).runs(study)
+    if not records:
+        raise NotFoundError(f"no runs{f' of study {study}' if study else ''} yet; `ocr-sweep sweep run STUDY` makes some")
+    console.print(trials_table(records, "val/accuracy_macro"))
+
+
+@app.command()
+def reproduce(run: Annotated[str, typer.Argument(help="The ID of a run that completed.")]) -> None:
+    """Train a past run again from its record alone, and say: identical, within noise, or diverged (exit code 3).
+
+    Example: ocr-sweep runs reproduce 4f0c6b1f5d4e4c7e8b0a9d2c3e5f7a81
+    """
+    from ocr_sweep.cli.console import console, simulated_mark
+    from ocr_sweep.cli.live import LiveBoard
+    from ocr_sweep.config.paths import Paths
+    from ocr_sweep.sweep.reproduce import JUDGED, reproduce, require_reproduced
+
+    def announce(differences: Sequence[str]) -> None:
+        console.print("nothing that is recorded differs from then" if not differences else "what differs from then:")
+        for line in differences:
+            console.print(f"  {line}", markup=False)
+
+    with LiveBoard(console, study=f"reproduction of {run}", metric="val/accuracy_macro") as board:
+        result = reproduce(run, Paths.find(), board, announce)
+    mark = simulated_mark(result.old.simulated)
+    for name in JUDGED:
+        console.print(f"{name}{mark}  {result.old.metrics[name]:.6f} -> {result.new.metrics[name]:.6f}")
+    console.print(f"new run {result.new.run_id} ({result.new.name})")
+    console.print(f"[bold]{result.grade.value}[/bold]")
+    require_reproduced(result)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str] | None, typer.Argument(help="Run IDs; or give --study.")] = None,
+    study: Annotated[str | None, typer.Option(help="Compare the architectures of this study.")] = None,
+) -> None:
+    """Write a page that sets architectures or runs side by side; it opens without a server.
+
+    Example: ocr-sweep runs compare --study backbones
+    """
+    from ocr_sweep.cli.console import console
+    from ocr_sweep.config.paths import Paths
+    from ocr_sweep.errors import NotFoundError
+    from ocr_sweep.report.collect import compare_runs, compare_study
+    from ocr_sweep.tracking.tracker import Tracker
+
+    if bool(runs) == bool(study):
+        raise NotFoundError("give either run IDs or --study, for example: ocr-sweep runs compare --study backbones")
+    paths = Paths.find()
+    tracker = Tracker.open(paths)
+    page = compare_study(study, tracker, paths) if study else compare_runs(runs or [], tracker, paths)
+    console.print(f"the comparison is in {page}")

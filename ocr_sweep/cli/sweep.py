@@ -1,0 +1,110 @@
+"""`ocr-sweep sweep`: studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ocr_sweep.registry.register import Version
+    from ocr_sweep.sweep.study_loop import StudyEnd
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="A study's name (a file in sweeps/) or the path of a study file.")],
+) -> None:
+    """Run a study, or go on with it: corpus, trials, confirmation, winner in the registry.
+
+    Example: ocr-sweep sweep run unet_aug
+    """
+    from ocr_sweep.cli.console import console, simulated_mark
+    from ocr_sweep.cli.live import LiveBoard
+    from ocr_sweep.config.load import find_study, load_study
+    from ocr_sweep.config.paths import Paths
+
+    paths = Paths.find()
+    config = load_study(find_study(study, paths.sweeps), paths.sweeps)
+    simulated = bool(config.base.corpus.simulated)
+    console.print(f"[bold]{config.name}[/bold]: {config.question}{simulated_mark(simulated)}")
+
+    from ocr_sweep.registry.register import register
+    from ocr_sweep.sweep.study_loop import run_study
+    from ocr_sweep.tracking.tracker import Tracker
+
+    with LiveBoard(console, study=config.name, metric=config.metric) as board:
+        end = run_study(config, paths, board)
+    tracker = Tracker.open(paths)
+    _report(end, register(tracker, paths, tracker.run(end.verdict.run_id)))
+
+
+def _report(end: StudyEnd, version: Version) -> None:
+    from ocr_sweep.cli.console import console, simulated_mark
+    from ocr_sweep.cli.tables import trials_table
+
+    verdict, mark = end.verdict, simulated_mark(end.verdict.simulated)
+    study = end.records[0].study
+    record = next(record for record in end.records if record.run_id == verdict.run_id)
+    low, high = 100 * verdict.interval.low, 100 * verdict.interval.high
+    console.print(trials_table(list(end.records), verdict.metric))
+    console.print(f"verdict   {verdict.sentence}{mark}")
+    console.print(
+        f"winner    [bold]trial {verdict.winner}[/bold]: {verdict.metric}{mark} {100 * verdict.interval.value:.1f} % "
+        f"[{low:.1f}, {high:.1f}] over fresh seeds; test/accuracy{mark} {100 * record.metrics['test/accuracy']:.1f} %"
+    )
+    console.print(f"run       [bold]{verdict.run_id}[/bold] ({record.name})")
+    console.print(f"model     {version.name} version {version.number}, stage {version.stage}")
+    console.print("next:")
+    console.print(f"  {'make ui':<34} compare the runs of {study} in the MLflow UI")
+    console.print(f"  {f'make promote STUDY={study}':<34} put the winner into production")
+    console.print(f"  make reproduce RUN={verdict.run_id}")
+
+
+@app.command("list")
+def list_studies() -> None:
+    """List the studies of this project.
+
+    Example: ocr-sweep sweep list
+    """
+    from rich.table import Table
+
+    from ocr_sweep.cli.console import console
+    from ocr_sweep.config.load import load_study
+    from ocr_sweep.config.paths import Paths
+
+    paths = Paths.find()
+    table = Table("study", "trials", "metric", "question")
+    for file in sorted(paths.sweeps.glob("*.yaml")):
+        study = load_study(file, paths.sweeps)
+        table.add_row(study.name, str(study.trials), study.metric, study.question)
+    console.print(table)
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path] | None, typer.Argument(help="Study files; without any, every file in sweeps/.")] = None,
+) -> None:
+    """Check study files without running them; every mistake is shown with file and line.
+
+    Example: ocr-sweep sweep check sweeps/unet_aug.yaml
+    """
+    from ocr_sweep.cli.console import console
+    from ocr_sweep.config.load import find_study, load_study
+    from ocr_sweep.config.paths import Paths
+    from ocr_sweep.errors import ConfigError
+
+    paths = Paths.find()
+    problems: list[str] = []
+    checked = files or sorted(paths.sweeps.glob("*.yaml"))
+    for file in checked:
+        try:
+            load_study(find_study(str(file), paths.sweeps), paths.sweeps)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    console.print(f"{len(checked)} study {'file is' if len(checked) == 1 else 'files are'} right")
