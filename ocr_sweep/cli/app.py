@@ -30,6 +30,7 @@ app.command("ui")(project.ui)
 app.command("doctor")(project.doctor)
 
 _BUG = 1
+_INTERRUPTED = 130
 _USAGE_ERROR: Any = typer.BadParameter.__base__  # click's, or that of the copy which typer carries
 
 
@@ -42,6 +43,8 @@ def _run() -> int:
     try:
         with _quiet_pipe():
             code = app(standalone_mode=False)
+        if code == _INTERRUPTED:  # typer's way to tell of a KeyboardInterrupt
+            raise KeyboardInterrupt
         return int(code) if isinstance(code, int) else 0
     except SystemExit:  # typer's way to leave when nobody reads on
         return 0
@@ -50,7 +53,7 @@ def _run() -> int:
         return 2
     except (KeyboardInterrupt, typer.Abort):
         _complain("stopped at once; what was recorded is safe, the same command goes on")
-        return 130
+        return _INTERRUPTED
     except OcrSweepError as error:
         _explain(error)
         return error.exit_code

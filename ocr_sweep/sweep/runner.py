@@ -51,15 +51,23 @@ class _Active:
 
 
 class Signals:
-    """Turns the first SIGINT, SIGTERM or SIGHUP into a wish to stop; a second SIGINT interrupts at once."""
+    """Turns SIGINT, SIGTERM and SIGHUP into wishes, which are asked for where stopping is safe.
+
+    The first one stops after a checkpoint, a second SIGINT waits for nobody. Only a third interrupts wherever it comes:
+    the way out of a call that hangs.
+    """
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self.impatient = False
 
     def _hear(self, number: int, _: FrameType | None) -> None:
-        if self.number is not None and number == signal.SIGINT:
+        if self.number is None:
+            self.number = number
+        elif number == signal.SIGINT and not self.impatient:
+            self.impatient = True
+        elif number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.number = number
 
     def raise_if_heard(self) -> None:
         """Stop here if a signal came.
@@ -127,14 +135,16 @@ class Runner:
         on_epoch: Callable[[Job, int, dict[str, float]], bool],
         on_end: Callable[[Result], None],
     ) -> None:
-        """Run jobs until `next_job` has none left and all have ended.
+        """Run jobs until `next_job` has none and all have ended.
 
         Args:
+            next_job: asked whenever a slot is free; None when there is none for now.
             on_epoch: hears an epoch's metrics and says whether to prune the job.
             on_end: hears a recorded result; it is the last to know, so what it writes is the last write.
 
         Raises:
             StoppedError: a signal came; every trial has checkpointed.
+            KeyboardInterrupt: a second one came; every trial has been killed, and its last checkpoint is safe.
             StoreError: a store or disk is unavailable; every trial has checkpointed as far as the disk let it.
             TooManyFailuresError: too many trials failed in a row.
         """
@@ -147,11 +157,10 @@ class Runner:
                 self._engine.wait([active.worker for active in self._active], _POLL)
                 for active in list(self._active):
                     self._look_at(active, on_epoch, on_end)
-        except KeyboardInterrupt:
-            self._leave_all()
-            raise
         except BaseException:
             self._stop_all()
+            if self._signals.impatient:
+                raise KeyboardInterrupt from None
             raise
 
     def _fill(self, next_job: Callable[[], Job | None]) -> None:
@@ -276,21 +285,17 @@ class Runner:
             self._tracker.upload_file(active.run_id, active.attempt.log)
 
     def _stop_all(self) -> None:
-        """Ask every trial for a checkpoint, wait, and leave true states behind; a second Ctrl-C ends the waiting."""
-        try:
-            for active in self._active:
-                try:
-                    active.attempt.wish("stop")
-                except StoreError:
-                    active.worker.kill()  # its last checkpoint is safe
-            deadline = time.monotonic() + _GRACE
-            while (living := [a.worker for a in self._active if a.worker.exit_code is None]) and time.monotonic() < deadline:
-                self._engine.wait(living, _POLL)
-        finally:
-            self._leave_all()
-
-    def _leave_all(self) -> None:
-        """Kill what still lives, and leave true states behind."""
+        """Ask every trial for a checkpoint, wait, kill what still lives, and leave true states behind."""
+        for active in self._active:
+            try:
+                active.attempt.wish("stop")
+            except StoreError:
+                active.worker.kill()  # its last checkpoint is safe
+        deadline = time.monotonic() + _GRACE
+        while (living := [a.worker for a in self._active if a.worker.exit_code is None]) and time.monotonic() < deadline:
+            if self._signals.impatient:
+                break
+            self._engine.wait(living, _POLL)
         for active in self._active:
             if active.worker.exit_code is None:
                 active.worker.kill()

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import typer
-from tiny_study import here
+from tiny_study import here, refused
 
 from ocr_sweep.cli.app import app
+from ocr_sweep.config.paths import Paths
 
 
 def commands(group: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -56,3 +58,9 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
         asked.stdout.close()
         said = asked.stderr.read()
     assert (asked.returncode, said) == (0, b"")
+
+
+def test_a_ctrl_c_outside_a_study_ends_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Paths, "find", mock.Mock(side_effect=KeyboardInterrupt))
+    done = here(tmp_path, "sweep", "list")
+    refused(done, 130, "stopped at once", "the same command goes on")

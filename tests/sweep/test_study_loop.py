@@ -195,8 +195,7 @@ def test_a_kill_between_any_two_writes_costs_no_training_and_makes_no_second_run
     ]
     for owner, name in points:
         with monkeypatch.context() as patch:
-            for tidy in ("_stop_all", "_leave_all"):
-                patch.setattr(Runner, tidy, lambda self: None)
+            patch.setattr(Runner, "_stop_all", lambda self: None)
             patch.setattr(owner, name, _dying)
             with pytest.raises(Killed):
                 study.run()
@@ -292,18 +291,40 @@ def test_trials_run_side_by_side(faked: Make) -> None:
     assert {record.status for record in records(study).values()} == {"FINISHED"}
 
 
-def test_the_board_hears_every_training(faked: Make) -> None:
-    study = faked()
-    study.engine(lambda config, name: Fate(fails="nan-loss" if name == "0002-search" else ""))
-    heard: list[tuple[str, str]] = []
-    board = SilentBoard()
-    board.started = lambda job, run_id, resumed: heard.append(("started", job.name))  # type: ignore[method-assign]
+class Ear(SilentBoard):
+    """Hears trainings start and end."""
 
-    def ended(job: Job, outcome: str, metrics: dict[str, float], reason: str) -> None:
-        heard.append((outcome, job.name))
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
 
-    board.ended = ended  # type: ignore[method-assign]
+    def started(self, job: Job, run_id: str, resumed: bool) -> None:
+        self.heard.append(("started", job.name))
+
+    def ended(self, job: Job, outcome: str, metrics: dict[str, float], reason: str) -> None:
+        self.heard.append((outcome, job.name))
+
+
+def test_a_slot_that_would_wait_for_the_search_trains_the_base_again(faked: Make) -> None:
+    study, board = faked(workers=2, trials=3, confirm={"top": 1, "seeds": 2}), Ear()
+    study.engine(half)
     study.run(board)
+    assert board.heard.index(("started", "tiny-0000-seed1")) < board.heard.index(("complete", "tiny-0002"))
+    assert board.heard.index(("started", "tiny-0001-seed1")) > board.heard.index(("complete", "tiny-0002"))
+    assert len(records(study)) == 7 and all(record.complete for record in records(study).values())
+
+
+def test_no_slot_trains_a_base_again_that_has_no_result(faked: Make) -> None:
+    study, board = faked(workers=2, trials=3), Ear()
+    study.engine(lambda config, name: Fate(fails="nan-loss" if name.startswith("0000") else ""))
+    assert study.run(board).verdict.winner == 1
+    assert [name for what, name in board.heard if what == "started"] == ["tiny-0000", "tiny-0001", "tiny-0002", "tiny-0001-seed1"]
+
+
+def test_the_board_hears_every_training(faked: Make) -> None:
+    study, board = faked(), Ear()
+    study.engine(lambda config, name: Fate(fails="nan-loss" if name == "0002-search" else ""))
+    study.run(board)
+    heard = board.heard
     names = ["tiny-0000", "tiny-0001", "tiny-0002", "tiny-0000-seed1", "tiny-0001-seed1"]
     assert [name for what, name in heard if what == "started"] == names
     assert [what for what, _ in heard if what != "started"] == ["complete", "complete", "failed", "complete", "complete"]
