@@ -24,6 +24,7 @@ class Search:
         self._study = study
         self._optuna = optuna_study
         self._url = url
+        self._spent = False  # the budget
         self._unfinished = self._in_state(TrialState.RUNNING)  # of a session that ended before them
 
     def remaining(self) -> int:
@@ -32,6 +33,8 @@ class Search:
 
     def next_job(self) -> Job | None:
         """The next trial to run: an unfinished one first, then a new proposal; None when the budget is spent."""
+        if self._spent:
+            return None
         with storage_errors(self._url):
             if self._unfinished:
                 frozen = self._unfinished.pop(0)
@@ -39,6 +42,7 @@ class Search:
                 return self._job(optuna.trial.Trial(self._optuna, frozen._trial_id))
             started = self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING, *_STATES.values()))
             if len(started) >= self._study.trials:
+                self._spent = True
                 return None
             known = len(self._optuna.get_trials(deepcopy=False))
             for point in self._study.first_points()[known:]:  # all at first, the rest after a kill, then none

@@ -14,13 +14,14 @@ from ocr_sweep.config.study import CategoricalRange, StudyConfig
 from ocr_sweep.config.trial import TimmConfig
 from ocr_sweep.disk import file_lock
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep.board import Board, Job
-from ocr_sweep.sweep.confirm import Verdict, confirm_jobs, judge
+from ocr_sweep.sweep.board import Board
+from ocr_sweep.sweep.confirm import Verdict, judge
 from ocr_sweep.sweep.corpora import open_corpus
 from ocr_sweep.sweep.engine import LocalEngine
-from ocr_sweep.sweep.runner import Result, Runner, Signals
+from ocr_sweep.sweep.runner import Runner, Signals
 from ocr_sweep.sweep.search import Search
 from ocr_sweep.sweep.storage import VERDICT, open_study, storage_errors
+from ocr_sweep.sweep.study_jobs import StudyJobs
 from ocr_sweep.tracking.provenance import provenance
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
@@ -64,32 +65,14 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
             board=board,
             signals=signals,
         )
-        num_confirming = (study.confirm.top + 1) * study.confirm.seeds
-        board.plan(total=search.remaining() + num_confirming, slots=runner.slots)
-        runner.drive(search.next_job, search.on_epoch, search.on_end)
-        _confirm(study, tracker, runner, board)
+        jobs = StudyJobs(study, search, tracker, board, slots=runner.slots)
+        runner.drive(jobs.next_job, jobs.on_epoch, jobs.on_end)
         records = tracker.runs(study.name)
         verdict = judge(study, records, tracker, view)
         with storage_errors(paths.optuna_url):
             optuna_study.set_user_attr(VERDICT, verdict.as_dict())
         shutil.rmtree(paths.work(study.name), ignore_errors=True)
         return StudyEnd(verdict, tuple(records), view)
-
-
-def _confirm(study: StudyConfig, tracker: Tracker, runner: Runner, board: Board) -> None:
-    """Train the best few and the base again with fresh seeds; what a former session confirmed is not trained again."""
-    jobs = confirm_jobs(study, tracker.runs(study.name), tracker)
-    board.plan(total=len(jobs), slots=runner.slots)
-    waiting = iter(jobs)
-    runner.drive(lambda: next(waiting, None), _never_prune, _nothing_to_tell)
-
-
-def _never_prune(job: Job, epoch: int, metrics: dict[str, float]) -> bool:
-    return False
-
-
-def _nothing_to_tell(result: Result) -> None:
-    """A confirming run is recorded in the tracking store alone."""
 
 
 def slots(study: StudyConfig) -> int:
