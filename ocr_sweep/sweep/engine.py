@@ -59,7 +59,7 @@ class LocalEngine:
 
     def __init__(self, *, timm: bool) -> None:
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([_PRELOAD, *([_PRELOAD_TIMM] if timm else [])])
+        self._context.set_forkserver_preload(["__main__", _PRELOAD, *([_PRELOAD_TIMM] if timm else [])])
 
     def warm_up(self) -> None:
         """Begin the imports now, beside whatever the caller does next."""
