@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -10,11 +11,13 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ocr_sweep.config.fingerprint import file_sha256
 from ocr_sweep.disk import read_json
-from ocr_sweep.errors import IntegrityError, StoreError
+from ocr_sweep.errors import DataError, IntegrityError, StoreError
 
 Split = Literal["train", "val", "test"]
 
@@ -27,8 +30,25 @@ class Source(IntEnum):
     SIMULATED = 2
 
 
-ROW_DTYPE = np.dtype([("class_id", "<i4"), ("source", "u1"), ("set_id", "<i2"), ("group", "<i8")])
-"""One row per image: its class, source, named set, and the group that may not be torn over splits."""
+ROW_DTYPE = np.dtype(
+    [
+        ("class_id", "<i4"),
+        ("source", "u1"),
+        ("set_id", "<i2"),
+        ("group", "<i8"),
+        ("fold", "i1"),
+        ("place", "<i4"),
+        ("own_val", "<i2"),
+    ]
+)
+"""One row per image: its class, source, named set, and the group that may not be torn over splits.
+
+Scans of training also have their place in the order in which a cap takes them. Where training and validation take turns
+they have a fold, and the set that they validate in when it is theirs; -1 elsewhere.
+"""
+
+INDEX = "index.parquet"
+IMAGES = "images.npy"
 
 
 @dataclass(frozen=True)
@@ -44,8 +64,11 @@ class CorpusView:
     rows: NDArray[np.void]  # (N,) of ROW_DTYPE
 
     @classmethod
-    def open(cls, path: Path) -> CorpusView:
+    def open(cls, path: Path, fold: int = 0) -> CorpusView:
         """Map a finished store.
+
+        Args:
+            fold: the one that validates, where the recipe has folds.
 
         Raises:
             StoreError: there is no finished store at `path`.
@@ -54,11 +77,15 @@ class CorpusView:
         if not (path / "manifest.json").is_file():
             raise StoreError(f"no finished corpus at {path}; run `ocr-sweep corpus build` to make it")
         try:
-            images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
-            rows = np.load(path / "rows.npy", mmap_mode="r", allow_pickle=False)
-            return cls(path, read_json(path / "manifest.json"), images, rows)
-        except (FileNotFoundError, EOFError, ValueError) as error:
+            images = np.load(path / IMAGES, mmap_mode="r", allow_pickle=False)
+            manifest = read_json(path / "manifest.json")
+            rows = read_rows(path / INDEX, manifest["sets"])
+        except (FileNotFoundError, EOFError, ValueError, KeyError) as error:
             raise IntegrityError(f"the corpus at {path} is damaged: {error}; remove it and build it again") from error
+        if fold:
+            rows = rows_of_fold(rows, fold, cap=manifest["recipe"]["scanned_per_class"], sets=manifest["sets"])
+        rows.setflags(write=False)
+        return cls(path, manifest, images, rows)
 
     def verify(self) -> None:
         """Compare the bytes on disk with the manifest.
@@ -89,9 +116,13 @@ class CorpusView:
         """K."""
         return len(self.chars)
 
+    def names(self) -> list[str]:
+        """(N,) the stable name of each image: a scan's source and file, a glyph's character and face."""
+        return [str(name) for name in pq.read_table(self.path / INDEX, columns=["name"])["name"].to_pylist()]
+
     @property
     def set_names(self) -> tuple[str, ...]:
-        """Names by set_id: "train", then "val/<name>" and "test/<name>"."""
+        """Names by set_id: "train", perhaps "overflow" (scans over the cap), then "val/<name>" and "test/<name>"."""
         return tuple(self.manifest["sets"])
 
     @property
@@ -129,6 +160,88 @@ class CorpusView:
         found = np.full(self.num_classes, -1, dtype=np.int64)
         found[classes] = train[order][first]
         return found
+
+
+def write_index(path: Path, rows: NDArray[np.void], names: Sequence[str], sets: Sequence[str], chars: str) -> None:
+    """Write the rows as a Parquet table for people and programs: what is a number here has its word there, too.
+
+    Args:
+        names: (N,) the stable name of each image.
+        sets: names by set_id.
+    """
+    words = {
+        "char": [chars[i] for i in rows["class_id"].tolist()],
+        "source": [Source(i).name.lower() for i in rows["source"].tolist()],
+        "set": [sets[i] for i in rows["set_id"].tolist()],
+        "own_val": [sets[i] if i >= 0 else None for i in rows["own_val"].tolist()],
+    }
+    columns = {"class_id": rows["class_id"], **{name: pa.array(column, pa.string()) for name, column in words.items()}}
+    columns |= {name: rows[name] for name in ("group", "fold", "place")} | {"name": list(names)}
+    pq.write_table(pa.table(columns), path)
+
+
+def read_rows(path: Path, sets: Sequence[str]) -> NDArray[np.void]:
+    """Read (N,) of ROW_DTYPE from what `write_index` wrote.
+
+    Raises:
+        ValueError, KeyError: the file is damaged.
+        FileNotFoundError: there is none.
+    """
+    try:
+        table = pq.read_table(path, columns=["class_id", "source", "set", "own_val", "group", "fold", "place"])
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ValueError(str(error)) from error  # how pyarrow speaks of torn bytes
+    rows = np.empty(table.num_rows, ROW_DTYPE)
+    for name in ("class_id", "group", "fold", "place"):
+        rows[name] = table[name].to_numpy()
+    numbers = {name: i for i, name in enumerate(sets)}
+    rows["source"] = _numbers(table["source"], {source.name.lower(): int(source) for source in Source})
+    rows["set_id"], rows["own_val"] = _numbers(table["set"], numbers), _numbers(table["own_val"], numbers)
+    return rows
+
+
+def _numbers(column: Any, known: Mapping[str, int]) -> NDArray[np.int64]:
+    """(N,) the number of each word, -1 where there is none."""
+    coded = column.combine_chunks().dictionary_encode()
+    table = np.array([*(known[word] for word in coded.dictionary.to_pylist()), -1], dtype=np.int64)
+    return np.asarray(table[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)])
+
+
+def rows_of_fold(rows: NDArray[np.void], fold: int, *, cap: int, sets: Sequence[str]) -> NDArray[np.void]:
+    """Let another fold validate: its scans go to their own validation sets, those of the others train up to the cap.
+
+    Args:
+        cap: at most so many scans of a class train; the rest overflows.
+        sets: names by set_id.
+
+    Raises:
+        DataError: the corpus has no such fold.
+    """
+    known = int(rows["fold"].max(initial=-1)) + 1
+    if not 0 <= fold < max(known, 1):
+        raise DataError(f"`training.fold` must be below the {known} folds of the corpus, but got {fold}")
+    changed = np.array(rows)
+    validates = rows["fold"] == fold
+    learns = (rows["place"] >= 0) & ~validates
+    changed["set_id"][validates] = rows["own_val"][validates]
+    over = np.zeros(len(rows), dtype=bool)
+    over[learns] = ~first_of_each_class(rows["class_id"][learns], rows["place"][learns], cap)
+    changed["set_id"][learns] = sets.index("train")
+    if over.any():
+        changed["set_id"][over] = sets.index("overflow")
+    return changed
+
+
+def first_of_each_class(class_ids: NDArray[Any], places: NDArray[Any], cap: int) -> NDArray[np.bool_]:
+    """(N,) whether an image is among the first `cap` of its class, by place."""
+    order = np.lexsort((places, class_ids))
+    _, starts, counts = np.unique(class_ids[order], return_index=True, return_counts=True)
+    rank = np.arange(len(order)) - np.repeat(starts, counts)
+    first = np.zeros(len(order), dtype=bool)
+    first[order] = rank < cap
+    return first
 
 
 def class_group(real_count: int) -> str:

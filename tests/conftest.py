@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from store_files import save_store
 
-from ocr_sweep.config.fingerprint import file_sha256, fingerprint
+from ocr_sweep.config.fingerprint import fingerprint
 from ocr_sweep.config.study import put
 from ocr_sweep.config.trial import TrialConfig
-from ocr_sweep.disk import write_json
-from ocr_sweep.store import ROW_DTYPE, CorpusView, Source
+from ocr_sweep.store import CorpusView, Source
 
 TINY_CHARS = "一二三十口日田木"
 _SIDE = 16
@@ -104,11 +104,8 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for _ in range(count):
                 images.append(_drawn(char, source, rng))
                 rows.append((class_id, int(source), sets.index(name), len(rows)))
-    np.save(folder / "images.npy", np.stack(images))
-    np.save(folder / "rows.npy", np.array(rows, dtype=ROW_DTYPE))
     recipe = TrialConfig.model_validate(_TRIAL).corpus.model_dump(mode="json")
-    hashes = {file: file_sha256(folder / file) for file in ("images.npy", "rows.npy")}
-    write_json(folder / "manifest.json", {"fingerprint": fingerprint(recipe), "recipe": recipe, "sets": sets, "sha256": hashes})
+    save_store(folder, np.stack(images), rows, sets=sets, recipe=recipe, name=fingerprint(recipe))
     return folder
 
 

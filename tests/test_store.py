@@ -68,8 +68,8 @@ def test_verify_finds_one_flipped_bit(copied: Path) -> None:
 
 def test_a_file_that_vanished_under_an_open_view_is_found(copied: Path) -> None:
     view = CorpusView.open(copied)
-    (copied / "rows.npy").unlink()
-    with pytest.raises(IntegrityError, match=r"rows\.npy must have sha256 .*, but has no file"):
+    (copied / "index.parquet").unlink()
+    with pytest.raises(IntegrityError, match=r"index\.parquet must have sha256 .*, but has no file"):
         view.verify()
 
 
@@ -79,7 +79,7 @@ def test_without_a_manifest_there_is_no_corpus(copied: Path) -> None:
         CorpusView.open(copied)
 
 
-@pytest.mark.parametrize("name", ["images.npy", "rows.npy", "manifest.json"])
+@pytest.mark.parametrize("name", ["images.npy", "index.parquet", "manifest.json"])
 @pytest.mark.parametrize("keep", [0, 10, 150])
 def test_a_torn_file_is_an_integrity_error(copied: Path, name: str, keep: int) -> None:
     (copied / name).write_bytes((copied / name).read_bytes()[:keep])

@@ -91,6 +91,9 @@ class CorpusConfig(Strict):
     rendered: RenderedConfig | None
     scanned: list[ScannedConfig]
     scanned_per_class: int = Field(ge=0, le=100_000)  # at most so many scanned images of a class in training
+    test_per_class: int | None = Field(default=None, ge=1, le=100_000)  # likewise in each named test set; null: all
+    folds: int | None = Field(default=None, ge=2, le=50)  # cross-validation: what is not tested is cut into so many folds
+    pseudo_tail: int = Field(default=0, ge=0, le=100_000)  # so many classes learn from no scan, to measure what that costs
     simulated: list[SimulatedConfig]
 
     @model_validator(mode="after")
@@ -113,4 +116,15 @@ class CorpusConfig(Strict):
                 raise ValueError(
                     f"a corpus needs at least one {split} set: give {split} a share of a scanned or simulated source"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _scans_to_fold_and_to_hide(self) -> Self:
+        trains = any(source.split.train > 0 for source in self.scanned)
+        if self.folds is not None and not trains:
+            raise ValueError("`folds` cuts training scans, but no scanned source has split.train > 0; leave `folds` out")
+        if self.pseudo_tail and not trains:
+            raise ValueError("`pseudo_tail` hides training scans, but no scanned source has split.train > 0; leave it out")
+        if self.pseudo_tail and self.rendered is None:
+            raise ValueError("the classes of the pseudo-tail learn from fonts: give `rendered`, or leave `pseudo_tail` out")
         return self

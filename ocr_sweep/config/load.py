@@ -195,6 +195,9 @@ def _space_problems(path: str, space: Range, spaces: dict[str, Range], base: dic
     if path.split(".")[0] == "corpus":
         yield "the corpus cannot be searched over: trials on different data are not comparable"
         return
+    if path == "training.fold":
+        yield "folds cannot be searched over: the confirmation takes them in turn, so that winner and base meet on each"
+        return
     yield from _base_problem(path, space, get(context, path))
     yield from _end_problems(path, space, context)
 

@@ -84,6 +84,7 @@ class TrainingConfig(Strict):
     images_per_epoch: int | None = Field(ge=2, le=100_000_000)  # null: as many as the training set has
     sampling: Literal["instance", "square_root", "class_balanced"]
     threads: int = Field(ge=1, le=1024)  # CPU threads of this trial; equal bits need equal threads
+    fold: int = Field(default=0, ge=0, lt=50)  # the one that validates, where the corpus has folds
 
 
 class TrialConfig(Strict):
@@ -97,3 +98,10 @@ class TrialConfig(Strict):
     loss: LossConfig
     optim: OptimConfig
     training: TrainingConfig
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> TrialConfig:
+        if self.training.fold >= (self.corpus.folds or 1):
+            folds = f"{self.corpus.folds} folds" if self.corpus.folds else "no `folds`"
+            raise ValueError(f"training.fold must be below the number of folds, but got {self.training.fold} with {folds}")
+        return self

@@ -24,7 +24,7 @@ from ocr_sweep.corpus.plan import FORMAT, CorpusPlan, library_versions, plan_cor
 from ocr_sweep.corpus.scans import Scan, ScannedSource
 from ocr_sweep.disk import file_lock, store_errors, sync_directory, write_json
 from ocr_sweep.errors import ConflictError, DataError
-from ocr_sweep.store import ROW_DTYPE, CorpusView, Source
+from ocr_sweep.store import IMAGES, INDEX, ROW_DTYPE, CorpusView, Source, write_index
 
 _REPORT_EVERY = 100  # images between two reports of progress
 
@@ -95,15 +95,15 @@ def _fill(aside: Path, plan: CorpusPlan, workers: int, progress: Progress) -> No
         if read
         else np.empty((0, size, size), np.uint8)
     )
-    digests = _write_images(aside / "images.npy", size, _images(entries, pixels, size, workers), len(entries), progress)
+    digests = _write_images(aside / IMAGES, size, _images(entries, pixels, size, workers), len(entries), progress)
     rows = _rows(entries, sets, plan.recipe.charset.chars)
     check_leaks(rows, [entry.split for entry in entries], digests, [entry.name for entry in entries])
-    with (aside / "rows.npy").open("wb") as file:
-        np.save(file, rows, allow_pickle=False)
+    write_index(aside / INDEX, rows, [entry.name for entry in entries], sets, plan.recipe.charset.chars)
+    with (aside / INDEX).open("rb+") as file:
         _sync(file)
     del pixels
     (aside / "scans.raw").unlink()
-    hashes = {name: file_sha256(aside / name) for name in ("images.npy", "rows.npy")}
+    hashes = {name: file_sha256(aside / name) for name in (IMAGES, INDEX)}
     write_json(aside / "manifest.json", _manifest(plan, entries, sets, left_out, hashes))
 
 
@@ -192,7 +192,15 @@ def _rows(entries: list[Entry], sets: list[str], chars: str) -> NDArray[np.void]
     set_id = {name: i for i, name in enumerate(sets)}
     group_id: dict[str, int] = {}
     table = [
-        (class_id[entry.char], int(entry.source), set_id[entry.set_name], group_id.setdefault(entry.group, len(group_id)))
+        (
+            class_id[entry.char],
+            int(entry.source),
+            set_id[entry.set_name],
+            group_id.setdefault(entry.group, len(group_id)),
+            entry.fold,
+            entry.place,
+            set_id.get(entry.own_val, -1),
+        )
         for entry in entries
     ]
     return np.array(table, dtype=ROW_DTYPE)

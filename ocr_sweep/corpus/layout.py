@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,12 @@ from ocr_sweep.corpus.audit import check_training
 from ocr_sweep.corpus.jobs import GlyphJob, SimulatedJob
 from ocr_sweep.corpus.plan import CorpusPlan
 from ocr_sweep.corpus.scans import Scan
-from ocr_sweep.corpus.splits import SPLITS, assign_splits, cap_training, unite
+from ocr_sweep.corpus.splits import SPLITS, assign_splits, choose_pseudo_tail, take_turns, unite
 from ocr_sweep.errors import DataError
-from ocr_sweep.store import Source
+from ocr_sweep.store import Source, first_of_each_class
+
+OVERFLOW = "overflow"
+PSEUDO_TAIL = "pseudo_tail"
 
 
 @dataclass(frozen=True)
@@ -38,15 +41,18 @@ class Entry:
     group: str
     name: str  # for people
     content: GlyphJob | SimulatedJob | int  # a job, or the place of a scan that was read
+    fold: int = -1  # of training and validation taking turns
+    place: int = -1  # of a training scan in the order in which a cap takes them
+    own_val: str = ""  # the set that it validates in when its fold's turn comes
 
     @property
     def split(self) -> str:
-        """train, val or test."""
+        """train, overflow, val or test."""
         return self.set_name.split("/")[0]
 
 
 def lay_out(plan: CorpusPlan, read: list[ReadScan], left_out: dict[str, dict[str, Any]]) -> tuple[list[Entry], list[str]]:
-    """Return all rows in their order, and the names of the sets: train rendered, train scanned, then val and test sets.
+    """Return all rows in their order, and the names of the sets: train rendered, train scanned, overflow, then val and test.
 
     Args:
         left_out: what is left out here is added to it, by source.
@@ -59,8 +65,10 @@ def lay_out(plan: CorpusPlan, read: list[ReadScan], left_out: dict[str, dict[str
     class_id = {char: i for i, char in enumerate(chars)}
     check_training(chars, np.array([class_id[entry.char] for entry in entries if entry.split == "train"], dtype=np.int64))
     names = [*(config.name for config in plan.recipe.scanned), *(config.name for config in plan.recipe.simulated)]
-    wanted = ["train", *(f"{split}/{name}" for split in ("val", "test") for name in names)]
-    held = {entry.set_name for entry in entries}
+    wanted = ["train", OVERFLOW, *(f"{split}/{name}" for split in ("val", "test") for name in (*names, PSEUDO_TAIL))]
+    held = {entry.set_name for entry in entries} | {entry.own_val for entry in entries}
+    if plan.recipe.folds is not None:
+        held.add(OVERFLOW)  # another fold may have some
     sets = [name for name in wanted if name in held]
     for split in ("val", "test"):
         if not any(name.startswith(split) for name in sets):
@@ -135,38 +143,101 @@ def _input_name(plan: CorpusPlan, source: int) -> str:
 def _scanned(plan: CorpusPlan, read: list[ReadScan], left_out: dict[str, dict[str, Any]]) -> list[Entry]:
     drawn = {char for face in plan.training_faces for char in face.chars}
     must_train = {char for char in plan.recipe.charset.chars if char not in drawn}
+    tails = _pseudo_tail(plan, read, drawn)
     entries: list[Entry] = []
     for number, config in enumerate(plan.recipe.scanned):
-        found = _split_source(plan, config, [one for one in read if one.source == number], must_train)
+        found = _split_source(plan, config, [one for one in read if one.source == number], must_train, tails)
         must_train -= {entry.char for entry in found if entry.split == "train"}
         entries += found
-    return _cap(plan, entries, left_out)
+    return _limit_tests(plan, _cap(plan, _hide(plan, entries, tails, left_out)), left_out)
 
 
-def _split_source(plan: CorpusPlan, config: ScannedConfig, read: list[ReadScan], must_train: set[str]) -> list[Entry]:
+def _pseudo_tail(plan: CorpusPlan, read: list[ReadScan], drawn: set[str]) -> dict[str, str]:
+    """The characters whose scans are hidden from training, and whether they judge in val or in test."""
+    if not plan.recipe.pseudo_tail:
+        return {}
+    training = {number for number, config in enumerate(plan.recipe.scanned) if config.split.train > 0}
+    scanned = {one.scan.char for one in read if one.source in training}
+    val, test = choose_pseudo_tail([ord(char) for char in scanned & drawn], plan.recipe.pseudo_tail, seed=plan.recipe.seed)
+    return {**{chr(point): "val" for point in val}, **{chr(point): "test" for point in test}}
+
+
+def _split_source(
+    plan: CorpusPlan, config: ScannedConfig, read: list[ReadScan], must_train: set[str], tails: dict[str, str]
+) -> list[Entry]:
     if not read:
         return []
     groups = unite([one.scan.group for one in read], [one.digest for one in read])
     class_ids = np.array([ord(one.scan.char) for one in read], dtype=np.int64)
-    splits = assign_splits(groups, class_ids, config.split, seed=plan.recipe.seed, must_train={ord(char) for char in must_train})
+    hidden = np.array([one.scan.char in tails for one in read])
+    apart = hidden & ~np.isin(groups, groups[~hidden])  # whole groups of hidden characters need no part of the shares
+    splits, folds = np.zeros(len(read), dtype=np.int64), np.full(len(read), -1, dtype=np.int64)
+    splits[apart] = [SPLITS.index(tails[one.scan.char]) for one, alone in zip(read, apart, strict=True) if alone]
+    splits[~apart], folds[~apart] = assign_splits(
+        groups[~apart],
+        class_ids[~apart],
+        config.split,
+        folds=plan.recipe.folds,
+        seed=plan.recipe.seed,
+        must_train={ord(char) for char in must_train},
+    )
     entries = []
-    for one, group, split in zip(read, groups.tolist(), splits.tolist(), strict=True):
+    for one, group, split, fold in zip(read, groups.tolist(), splits.tolist(), folds.tolist(), strict=True):
         set_name = "train" if SPLITS[split] == "train" else f"{SPLITS[split]}/{config.name}"
-        name = f"{config.name}/{one.scan.file}"
-        entries.append(Entry(one.scan.char, Source.SCANNED, set_name, f"{config.name} {group}", name, one.place))
+        name, own_val = f"{config.name}/{one.scan.file}", f"val/{config.name}" if fold >= 0 else ""
+        entry = Entry(one.scan.char, Source.SCANNED, set_name, f"{config.name} {group}", name, one.place, fold, -1, own_val)
+        entries.append(entry)
     return entries
 
 
-def _cap(plan: CorpusPlan, entries: list[Entry], left_out: dict[str, dict[str, Any]]) -> list[Entry]:
-    """Keep at most `scanned_per_class` training scans of each class; what is over is in no set."""
-    training = [entry for entry in entries if entry.split == "train"]
+def _hide(plan: CorpusPlan, entries: list[Entry], tails: dict[str, str], left_out: dict[str, dict[str, Any]]) -> list[Entry]:
+    """Take the pseudo-tail's scans out of training; where they judge, they judge in sets of their own."""
+    kept = []
+    for entry in entries:
+        if entry.char not in tails:
+            kept.append(entry)
+        elif entry.split == "train":
+            _count(left_out, plan, entry, "pseudo_tail")
+        else:
+            kept.append(replace(entry, set_name=f"{entry.split}/{PSEUDO_TAIL}", fold=-1, own_val=""))
+    return kept
+
+
+def _cap(plan: CorpusPlan, entries: list[Entry]) -> list[Entry]:
+    """Let at most `scanned_per_class` scans of each class train; the others overflow, for whoever learns without a cap."""
+    turning = [entry for entry in entries if entry.split == "train" or entry.fold >= 0]
     names = [config.name for config in plan.recipe.scanned]
-    sources = [names.index(entry.name.split("/")[0]) for entry in training]
-    cap, seed = plan.recipe.scanned_per_class, plan.recipe.seed
-    kept = cap_training([ord(entry.char) for entry in training], sources, [entry.name for entry in training], cap, seed=seed)
-    over = {entry.name for entry, keep in zip(training, kept, strict=True) if not keep}
-    for number in range(len(names)):
-        count = sum(source == number and not keep for source, keep in zip(sources, kept, strict=True))
-        if count:
-            left_out[_input_name(plan, number)]["over_scanned_per_class"] = count
-    return [entry for entry in entries if entry.name not in over]
+    class_ids = [ord(entry.char) for entry in turning]
+    places = take_turns(
+        class_ids,
+        [names.index(entry.name.split("/")[0]) for entry in turning],
+        [entry.name for entry in turning],
+        seed=plan.recipe.seed,
+    )
+    turned = [replace(entry, place=place) for entry, place in zip(turning, places.tolist(), strict=True)]
+    learns = np.array([entry.split == "train" for entry in turned], dtype=bool)
+    fits = np.ones(len(turned), dtype=bool)
+    fits[learns] = first_of_each_class(np.array(class_ids)[learns], places[learns], plan.recipe.scanned_per_class)
+    capped = [entry if fit else replace(entry, set_name=OVERFLOW) for entry, fit in zip(turned, fits.tolist(), strict=True)]
+    return capped + [entry for entry in entries if entry.split != "train" and entry.fold < 0]
+
+
+def _limit_tests(plan: CorpusPlan, entries: list[Entry], left_out: dict[str, dict[str, Any]]) -> list[Entry]:
+    """Keep at most `test_per_class` images of each class in each test set, drawn by the seed."""
+    if plan.recipe.test_per_class is None:
+        return entries
+    tests = [entry for entry in entries if entry.split == "test"]
+    sets = sorted({entry.set_name for entry in tests})
+    keys = np.array([sets.index(entry.set_name) * 0x110000 + ord(entry.char) for entry in tests], dtype=np.int64)
+    places = take_turns(keys.tolist(), [0] * len(tests), [entry.name for entry in tests], seed=plan.recipe.seed)
+    fits = first_of_each_class(keys, places, plan.recipe.test_per_class)
+    over = [entry for entry, fit in zip(tests, fits.tolist(), strict=True) if not fit]
+    for entry in over:
+        _count(left_out, plan, entry, "over_test_per_class")
+    gone = {entry.name for entry in over}
+    return [entry for entry in entries if entry.name not in gone]
+
+
+def _count(left_out: dict[str, dict[str, Any]], plan: CorpusPlan, entry: Entry, why: str) -> None:
+    found = left_out[f"scans/{entry.name.split('/')[0]}"]
+    found[why] = found.get(why, 0) + 1

@@ -19,7 +19,7 @@ from ocr_sweep.corpus.jobs import probe
 from ocr_sweep.corpus.scans import ScannedSource, list_source
 from ocr_sweep.corpus.splits import hold_out
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same inputs give other splits or another manifest; changed pixels are noticed by the probe."""
 
 

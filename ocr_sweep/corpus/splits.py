@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ocr_sweep.config.corpus import SplitShares
 from ocr_sweep.corpus.fonts import Face
+from ocr_sweep.errors import DataError
 
 SPLITS = ("train", "val", "test")
 HELD_OUT_COVERAGE = 0.5
@@ -46,35 +47,67 @@ def unite(*keys: Sequence[str]) -> NDArray[np.int64]:
     return np.array([numbers[r] for r in roots], dtype=np.int64)
 
 
-def assign_splits(
-    groups: NDArray[np.int64], class_ids: NDArray[np.int64], shares: SplitShares, *, seed: int, must_train: set[int]
+def assign_parts(
+    groups: NDArray[np.int64], class_ids: NDArray[np.int64], shares: Sequence[float], *, seed: int, must_learn: set[int]
 ) -> NDArray[np.int64]:
-    """Give every group a split, so that the shares hold for the source as a whole and, as well as can be, for each class.
+    """Give every group a part, so that the shares hold for the source as a whole and, as well as can be, for each class.
 
-    Large groups first, each to the split that lacks it most; equal ones in an order drawn from the seed.
+    Large groups first, each to the part that lacks it most; equal ones in an order drawn from the seed.
 
     Args:
         groups: (N,) group of each image.
         class_ids: (N,) class of each image.
-        must_train: classes that have no other training image: their first group goes to train if train has a share.
+        shares: of each part; they sum to 1.
+        must_learn: classes whose first group goes to part 0, whatever its share.
 
     Returns:
-        (N,) index into `SPLITS`.
+        (N,) part of each image.
     """
-    share = np.array([shares.train, shares.val, shares.test])
+    share = np.asarray(shares, dtype=np.float64)
     classes, class_of = np.unique(class_ids, return_inverse=True)
-    wanted = np.outer(share, np.bincount(class_of, minlength=len(classes))).astype(np.float64)  # (3, K) images
+    wanted = np.outer(share, np.bincount(class_of, minlength=len(classes))).astype(np.float64)  # (P, K) images
     given = np.zeros_like(wanted)
-    lacking = {int(i) for i, c in enumerate(classes) if int(c) in must_train} if shares.train > 0 else set()
-    split_of_group = np.zeros(int(groups.max()) + 1, dtype=np.int64)
+    lacking = {int(i) for i, c in enumerate(classes) if int(c) in must_learn}
+    part_of_group = np.zeros(int(groups.max()) + 1, dtype=np.int64)
     for group, members in _in_order(groups, seed):
         held, counts = np.unique(class_of[members], return_counts=True)
-        split = 0 if lacking & set(held.tolist()) else _neediest(wanted, given, held, counts, share)
-        if split == 0:
+        part = 0 if lacking & set(held.tolist()) else _neediest(wanted, given, held, counts, share)
+        if part == 0:
             lacking -= set(held.tolist())
-        given[split, held] += counts
-        split_of_group[group] = split
-    return split_of_group[groups]
+        given[part, held] += counts
+        part_of_group[group] = part
+    return part_of_group[groups]
+
+
+def assign_splits(
+    groups: NDArray[np.int64],
+    class_ids: NDArray[np.int64],
+    shares: SplitShares,
+    *,
+    folds: int | None,
+    seed: int,
+    must_train: set[int],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give every group a split and, where training and validation take turns, a fold.
+
+    With folds, `shares.train + shares.val` is cut into so many equal folds; fold 0 validates unless somebody asks for
+    another. What must train is in no fold, and never validates.
+
+    Args:
+        groups, class_ids: (N,), see `assign_parts`.
+        must_train: classes that have no other training image, if this source trains at all.
+
+    Returns:
+        (N,) index into `SPLITS`, and (N,) fold, -1 for none.
+    """
+    must_learn = must_train if shares.train > 0 else set()
+    if folds is None or shares.train == 0:
+        parts = assign_parts(groups, class_ids, (shares.train, shares.val, shares.test), seed=seed, must_learn=must_learn)
+        return parts, np.full(len(parts), -1, dtype=np.int64)
+    each = (shares.train + shares.val) / folds
+    parts = assign_parts(groups, class_ids, (0.0, *[each] * folds, shares.test), seed=seed, must_learn=must_learn)
+    fold = np.where((parts >= 1) & (parts <= folds), parts - 1, -1)
+    return np.select([parts == folds + 1, fold == 0], [2, 1], 0).astype(np.int64), fold
 
 
 def _in_order(groups: NDArray[np.int64], seed: int) -> list[tuple[int, NDArray[np.int64]]]:
@@ -100,25 +133,50 @@ def _neediest(
     return int(open_splits[np.lexsort((-share[open_splits], -need.round(9)))[0]])
 
 
-def cap_training(
-    class_ids: Sequence[int], sources: Sequence[int], names: Sequence[str], cap: int, *, seed: int
-) -> NDArray[np.bool_]:
-    """Choose at most `cap` images of each class, round-robin over the sources, in an order drawn from the seed.
+def take_turns(class_ids: Sequence[int], sources: Sequence[int], names: Sequence[str], *, seed: int) -> NDArray[np.int64]:
+    """Order the images of each class: its sources in turn, within a source as the seed draws them.
+
+    A cap keeps the first so many of each class (`ocr_sweep.store.first_of_each_class`).
 
     Args:
-        class_ids, sources, names: of N training images; the names are unique.
+        class_ids, sources, names: of N images; the names are unique.
 
     Returns:
-        (N,) whether an image is kept.
+        (N,) place of each image among those of its class, from 0.
     """
     drawn: dict[int, dict[int, list[tuple[bytes, int]]]] = defaultdict(lambda: defaultdict(list))
     for i, (class_id, source, name) in enumerate(zip(class_ids, sources, names, strict=True)):
         drawn[class_id][source].append((hashlib.sha256(f"{seed} {name!a}".encode()).digest(), i))
-    kept = np.zeros(len(class_ids), dtype=bool)
+    place = np.zeros(len(class_ids), dtype=np.int64)
     for by_source in drawn.values():
         turns = ((turn, source, i) for source, images in by_source.items() for turn, (_, i) in enumerate(sorted(images)))
-        kept[[i for _, _, i in sorted(turns)[:cap]]] = True
-    return kept
+        order = [i for _, _, i in sorted(turns)]
+        place[order] = np.arange(len(order))
+    return place
+
+
+def choose_pseudo_tail(candidates: Sequence[int], count: int, *, seed: int) -> tuple[set[int], set[int]]:
+    """Draw the classes whose scans are hidden from training: half to tune by, half to report.
+
+    Their scans are the only honest estimate of what a class without any real image costs (science: the pseudo-tail).
+
+    Args:
+        candidates: classes that have scans and another image to learn from.
+
+    Returns:
+        The classes for val and those for test; val gets one more when the count is odd.
+
+    Raises:
+        DataError: there are fewer candidates than `count`.
+    """
+    if count > len(candidates):
+        raise DataError(
+            f"`pseudo_tail: {count}` must not exceed the {len(candidates)} classes that have training scans and are drawn by a "
+            "training font; lower it"
+        )
+    drawn = np.random.default_rng([seed, 0x7A11]).choice(np.sort(np.asarray(candidates, dtype=np.int64)), count, replace=False)
+    half = (count + 1) // 2
+    return set(drawn[:half].tolist()), set(drawn[half:].tolist())
 
 
 def hold_out(faces: Sequence[Face], num_classes: int, max_faces: int) -> tuple[list[Face], Face, bool]:

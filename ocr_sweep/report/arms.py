@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ class Arm:
     index: NDArray[np.int64]  # (N,)
     set_id: NDArray[np.int64]  # (N,)
     label: NDArray[np.int64]  # (N,)
-    predicted: NDArray[np.int64]  # (R, N) class read by each run
+    predicted: NDArray[np.int64]  # (R, N) class read by each run; -1 where the image was not in its fold
     correct: NDArray[np.float64]  # (N,) share of the runs that read the image right
 
     def metric(self, name: str) -> float | None:
@@ -42,7 +43,14 @@ class Arm:
     def scores(self, chosen: NDArray[np.bool_], *, macro: bool = True) -> list[float]:
         """Accuracy of each run over the chosen images."""
         judge = macro_accuracy if macro else accuracy
-        return [judge(self.label[chosen], predicted[chosen]) for predicted in self.predicted]
+        judged = [chosen & (predicted >= 0) for predicted in self.predicted]
+        return [judge(self.label[rows], predicted[rows]) for rows, predicted in zip(judged, self.predicted, strict=True)]
+
+    def only(self, index: NDArray[np.int64]) -> Arm:
+        """The same arm on fewer images."""
+        kept = np.isin(self.index, index)
+        changed = {name: getattr(self, name)[kept] for name in ("index", "set_id", "label", "correct")}
+        return replace(self, **changed, predicted=self.predicted[:, kept])
 
 
 def in_split(arm: Arm, view: CorpusView, split: str) -> NDArray[np.bool_]:
@@ -62,6 +70,8 @@ def gather_arms(runs: Sequence[ComparedRun], view: CorpusView) -> list[Arm]:
     _same_images(runs)
     names = list(dict.fromkeys(run.arm for run in runs))
     arms = [_arm(name, place, [run for run in runs if run.arm == name]) for place, name in enumerate(names)]
+    common = reduce(np.intersect1d, [arm.index for arm in arms])  # arms may have been judged in different folds
+    arms = [arm.only(common) for arm in arms]
     val = in_split(arms[0], view, "val")
     if not val.any():
         raise DataError("a comparison is judged on val, but the runs have no predictions of val images")
@@ -71,21 +81,23 @@ def gather_arms(runs: Sequence[ComparedRun], view: CorpusView) -> list[Arm]:
 def _arm(name: str, place: int, runs: Sequence[ComparedRun]) -> Arm:
     confirmations = _best_repeated(runs)
     chosen = confirmations or (max(runs, key=lambda run: run.metrics.get("val/accuracy_macro", -np.inf)),)
-    orders = [np.argsort(run.predictions.index, kind="stable") for run in chosen]
-    first = chosen[0].predictions
-    label = first.label[orders[0]].astype(np.int64)
-    predicted = np.stack([run.predictions.top5[order, 0] for run, order in zip(chosen, orders, strict=True)]).astype(np.int64)
+    index = np.unique(np.concatenate([run.predictions.index for run in chosen])).astype(np.int64)
+    label, set_id = np.zeros(len(index), np.int64), np.zeros(len(index), np.int64)
+    predicted = np.full((len(chosen), len(index)), -1, np.int64)
+    for row, run in zip(predicted, chosen, strict=True):
+        at = np.searchsorted(index, run.predictions.index)
+        row[at], label[at], set_id[at] = run.predictions.top5[:, 0], run.predictions.label, run.predictions.set_id
     return Arm(
         name=name,
         place=place,
         runs=chosen,
         num_searched=len(runs),
         confirmed=bool(confirmations),
-        index=first.index[orders[0]].astype(np.int64),
-        set_id=first.set_id[orders[0]].astype(np.int64),
+        index=index,
+        set_id=set_id,
         label=label,
         predicted=predicted,
-        correct=np.mean(predicted == label, axis=0),
+        correct=(predicted == label).sum(axis=0) / (predicted >= 0).sum(axis=0),
     )
 
 
@@ -97,10 +109,11 @@ def _best_repeated(runs: Sequence[ComparedRun]) -> tuple[ComparedRun, ...]:
 
 
 def _same_images(runs: Sequence[ComparedRun]) -> None:
-    expected = np.sort(runs[0].predictions.index)
-    for run in runs[1:]:
-        if not np.array_equal(np.sort(run.predictions.index), expected):
+    first: dict[object, ComparedRun] = {}
+    for run in runs:
+        other = first.setdefault(run.config.get("training.fold", 0), run)  # each fold has a validation of its own
+        if not np.array_equal(np.sort(run.predictions.index), np.sort(other.predictions.index)):
             raise DataError(
-                f"compared runs must be judged on the same images, but {runs[0].run_id} has {len(expected)} and {run.run_id} "
-                f"{len(run.predictions.index)} that are not the same; compare runs of one corpus"
+                f"compared runs must be judged on the same images, but {other.run_id} has {len(other.predictions.index)} and "
+                f"{run.run_id} {len(run.predictions.index)} that are not the same; compare runs of one corpus"
             )

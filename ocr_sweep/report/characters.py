@@ -84,8 +84,9 @@ def pairs(arm: Arm, view: CorpusView) -> list[Pair]:
     """The pairs that an arm mixes up most often on val, mean over its runs."""
     val = in_split(arm, view, "val")
     total: Counter[tuple[int, int]] = Counter()
-    for predicted in arm.predicted[:, val]:
-        for label, read, count in confused_pairs(arm.label[val], predicted, len(predicted)):
+    for predicted in arm.predicted:
+        judged = val & (predicted >= 0)
+        for label, read, count in confused_pairs(arm.label[judged], predicted[judged], int(judged.sum())):
             total[label, read] += count
     ranked = sorted(total.items(), key=lambda item: (-item[1], item[0]))[:_PAIRS]
     return [Pair(character(view, label), character(view, read), count / len(arm.runs)) for (label, read), count in ranked]

@@ -86,7 +86,8 @@ def _chosen(ranked: list[RunRecord], study: StudyConfig) -> list[RunRecord]:
 def _job(study: StudyConfig, record: RunRecord, seed: int, tracker: Tracker) -> Job:
     with tempfile.TemporaryDirectory() as folder:
         config = read_config(tracker.artifact(record.run_id, CONFIG, Path(folder)))
-    fresh = config.model_copy(update={"seed": (config.seed + _SEED_STRIDE * seed) % 2**31})
+    training = config.training.model_copy(update={"fold": seed % (config.corpus.folds or 1)})
+    fresh = config.model_copy(update={"seed": (config.seed + _SEED_STRIDE * seed) % 2**31, "training": training})
     return Job(study.name, record.trial, "confirm", f"seed{seed}", fresh)
 
 
@@ -106,11 +107,11 @@ def judge(study: StudyConfig, records: Sequence[RunRecord], tracker: Tracker, vi
     if best.trial == base.trial:
         rivals = [candidate for candidate in candidates if candidate.trial != base.trial]
         return _verdict(study, base, base, None, False, _unrivalled(base, len(rivals)), view)
-    rows = _metric_rows(study.metric, view)
-    labels = view.class_ids[view.indices("val")][rows]
-    macro = study.metric.endswith("_macro")
+    both = np.flatnonzero(~np.isnan(correct[best.trial] + correct[base.trial]))
     difference = with_seed_noise(
-        paired_difference(correct[best.trial][rows], correct[base.trial][rows], labels, macro=macro),
+        paired_difference(
+            correct[best.trial][both], correct[base.trial][both], view.class_ids[both], macro=study.metric.endswith("_macro")
+        ),
         best.seed_scores,
         base.seed_scores,
     )
@@ -155,31 +156,33 @@ def _candidates(
             f"study '{study.name}' has no winner: none of its confirming trainings ended with a result; "
             f"see `ocr-sweep runs list {study.name}`, mend the cause and run the same command again"
         )
-    macro = study.metric.endswith("_macro")
-    rows = _metric_rows(study.metric, view)
-    labels = view.class_ids[view.indices("val")]
     candidates, correct = [], {}
     for trial in sorted({record.trial for record in confirmed}):
         mine = tuple(record for record in confirmed if record.trial == trial)
-        each = np.stack([_correct(record, tracker, view) for record in mine])  # (seeds, N)
-        correct[trial] = each.mean(axis=0)
+        correct[trial] = _correct(study.metric, mine, tracker, view)
+        judged = np.flatnonzero(~np.isnan(correct[trial]))
+        spread = cluster_bootstrap(correct[trial][judged], view.class_ids[judged], macro=study.metric.endswith("_macro"))
         scores = tuple(record.metrics[study.metric] for record in mine)
-        interval = with_seed_noise(cluster_bootstrap(correct[trial][rows], labels[rows], macro=macro), scores).as_share()
-        candidates.append(Candidate(trial, mine, interval, scores))
+        candidates.append(Candidate(trial, mine, with_seed_noise(spread, scores).as_share(), scores))
     return candidates, correct
 
 
-def _metric_rows(metric: str, view: CorpusView) -> NDArray[np.int64]:
-    """Places within validation that a metric is about: all of them, or those of one named set."""
-    indices = view.indices("val")
-    name = metric.removesuffix("/accuracy")
-    return np.flatnonzero(np.isin(indices, view.indices(name))) if name in view.set_names else np.arange(len(indices))
+def _correct(metric: str, records: Sequence[RunRecord], tracker: Tracker, view: CorpusView) -> NDArray[np.float64]:
+    """(N,) share of the runs that read an image right, for each image that the metric is about; NaN where none judged it.
 
-
-def _correct(record: RunRecord, tracker: Tracker, view: CorpusView) -> NDArray[np.float64]:
-    with tempfile.TemporaryDirectory() as folder:
-        predictions = Predictions.read(tracker.artifact(record.run_id, PREDICTIONS, Path(folder)))
-    return predictions.correct("val", view)[0]
+    Runs of one fold judge the same images; those of several judge each image when its fold's turn comes.
+    """
+    about = metric.removesuffix("/accuracy")
+    about = about if about in view.set_names else "val"
+    right, judged = np.zeros(len(view.rows)), np.zeros(len(view.rows))
+    for record in records:
+        with tempfile.TemporaryDirectory() as folder:
+            predictions = Predictions.read(tracker.artifact(record.run_id, PREDICTIONS, Path(folder)))
+        rows = predictions.of_set(about, view)
+        right[predictions.index[rows]] += predictions.top5[rows, 0] == predictions.label[rows]
+        judged[predictions.index[rows]] += 1
+    share: NDArray[np.float64] = np.divide(right, judged, out=np.full(len(right), np.nan), where=judged > 0)
+    return share
 
 
 def _cost(candidate: Candidate) -> float:

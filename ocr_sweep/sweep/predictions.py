@@ -46,13 +46,13 @@ class Predictions:
         return buffer.getvalue()
 
     def of_split(self, split: Split, view: CorpusView) -> NDArray[np.int64]:
-        """The rows of a split."""
-        return np.flatnonzero(np.isin(self.index, view.indices(split)))
+        """The rows of a split, as the run that made them saw it: each fold has a validation of its own."""
+        return self.of_set(split, view)
 
-    def correct(self, split: Split, view: CorpusView) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """(1.0 where right, else 0.0; true class) for the images of a split."""
-        rows = self.of_split(split, view)
-        return (self.top5[rows, 0] == self.label[rows]).astype(np.float64), self.label[rows]
+    def of_set(self, name: str, view: CorpusView) -> NDArray[np.int64]:
+        """The rows of a named set or a whole split."""
+        ids = [i for i, known in enumerate(view.set_names) if known == name or known.startswith(f"{name}/")]
+        return np.flatnonzero(np.isin(self.set_id, ids))
 
     def confusion(self, split: Split, view: CorpusView) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(labels, predicted) of a split, as the confusion picture wants them."""

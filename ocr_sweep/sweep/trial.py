@@ -106,7 +106,8 @@ def _redirect_output(log: Path) -> None:
 
 def _work(attempt: Attempt, watch: _Watch) -> Ending:
     attempt.heal_events()
-    config, view = attempt.config(), CorpusView.open(attempt.store())
+    config = attempt.config()
+    view = CorpusView.open(attempt.store(), config.training.fold)
     cv2.setNumThreads(1)
     trained = Trainer(config, view, attempt.checkpoint).run(watch)
     if trained is None:

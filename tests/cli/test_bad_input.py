@@ -13,10 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
-from tiny_study import CHARS, STUDY, here, ipaex, ocr_sweep, refused, write_study
+from tiny_study import CHARS, STUDY, draw_book, here, ipaex, ocr_sweep, refused, write_study
 
 from ocr_sweep import disk
 from ocr_sweep.sweep import study_loop
@@ -36,14 +34,7 @@ def untouched(root: Path) -> None:
 
 def with_scans(root: Path, chars: str = CHARS, each: int = 8, **changes: Any) -> Path:
     """A study on scanned images, which are drawn here."""
-    rng = np.random.default_rng(0)
-    for char in chars:
-        folder = root / "data" / "book" / char
-        folder.mkdir(parents=True)
-        for number in range(each):
-            image = np.full((32, 32), 230, np.uint8)
-            image[8:24, 8:24] = rng.integers(0, 120, (16, 16))
-            Image.fromarray(image).save(folder / f"{number}.png")
+    draw_book(root, chars, each)
     write_study(root, base__corpus__scanned=[BOOK], base__corpus__simulated=[], **changes)
     return root
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from ocr_sweep.config.corpus import CorpusConfig
 from ocr_sweep.corpus import jobs, plan_corpus
 from ocr_sweep.errors import DataError, NotFoundError, StoreError
-from ocr_sweep.store import CorpusView, Source
+from ocr_sweep.store import CorpusView, Source, rows_of_fold
 
 Recipe = Callable[..., CorpusConfig]
 Build = Callable[..., CorpusView]
@@ -110,13 +111,68 @@ def test_a_full_disk_is_a_store_error(recipe: Recipe, build: Build, tmp_path: Pa
 
 def test_scans_fill_their_own_sets_and_the_cap_holds(recipe: Recipe, book: Book, build: Build, scans: Path) -> None:
     view = build(recipe(scanned=[book()], simulated=[], scanned_per_class=3), scans)
-    assert view.set_names == ("train", "val/book", "test/book")
+    assert view.set_names == ("train", "overflow", "val/book", "test/book")
     assert view.real_counts.tolist() == [3] * 5 + [0] * 7
-    assert view.manifest["left_out"]["scans/book"]["over_scanned_per_class"] == 5
+    assert view.manifest["counts"]["overflow"] == {"images": 5, "classes": 5, "scanned": 5}
     assert view.manifest["counts"]["val/book"] == {"images": 10, "classes": 5, "scanned": 10}
     assert view.manifest["classes_without"]["val"] == "一口國書。永龍"
     train = view.rows[view.indices("train")]
     assert train["source"].tolist() == [Source.RENDERED] * 12 + [Source.SCANNED] * 15
+
+
+def test_each_fold_validates_once_and_the_cap_holds_in_all(recipe: Recipe, book: Book, build: Build, scans: Path) -> None:
+    source = book(split={"train": 0.5, "val": 0.25, "test": 0.25})
+    base = build(recipe(scanned=[source], simulated=[], scanned_per_class=3, folds=3), scans)
+    views = [CorpusView.open(base.path, fold) for fold in range(3)]
+    np.testing.assert_array_equal(views[0].rows, rows_of_fold(base.rows, 0, cap=3, sets=list(base.set_names)))
+    assert views[0].set_names == ("train", "overflow", "val/book", "test/book")
+    turns = np.concatenate([view.indices("val") for view in views])
+    assert len(set(turns.tolist())) == len(turns) == 30, "what is not tested validates once"
+    for view in views:
+        np.testing.assert_array_equal(view.indices("test"), base.indices("test"))
+        assert view.real_counts.max() == 3
+        scanned = [len(view.indices(name)) for name in ("val", "overflow")] + [int(view.real_counts.sum())]
+        assert sum(scanned) == 30
+        groups = [set(view.rows["group"][view.indices(split)].tolist()) for split in ("train", "val", "test")]
+        assert not groups[0] & groups[1] and not groups[0] & groups[2] and not groups[1] & groups[2]
+    with pytest.raises(DataError, match="must be below the 3 folds"):
+        CorpusView.open(base.path, 3)
+
+
+def test_the_pseudo_tail_teaches_nothing_and_judges_in_sets_of_its_own(
+    recipe: Recipe, book: Book, build: Build, scans: Path
+) -> None:
+    view = build(recipe(scanned=[book()], simulated=[], pseudo_tail=2), scans)
+    assert view.set_names == ("train", "val/book", "val/pseudo_tail", "test/book", "test/pseudo_tail")
+    hidden = {split: set(view.class_ids[view.indices(f"{split}/pseudo_tail")].tolist()) for split in ("val", "test")}
+    assert len(hidden["val"]) == len(hidden["test"]) == 1 and hidden["val"] != hidden["test"]
+    both = hidden["val"] | hidden["test"]
+    assert view.real_counts[list(both)].tolist() == [0, 0] and (view.real_counts[:5] > 0).sum() == 3
+    assert [len(view.indices(f"{split}/pseudo_tail")) for split in ("val", "test")] == [8, 8], "all of their scans judge"
+    assert not both & set(view.class_ids[np.r_[view.indices("val/book"), view.indices("test/book")]].tolist())
+
+
+def test_a_writer_of_others_too_keeps_the_split_of_the_others(recipe: Recipe, book: Book, build: Build, scans: Path) -> None:
+    view = build(recipe(scanned=[book(group="writer")], simulated=[], pseudo_tail=2), scans)
+    scanned = view.rows[view.rows["source"] == Source.SCANNED]
+    splits = [name.split("/")[0] for name in view.set_names]
+    assert len({(row["group"], splits[row["set_id"]]) for row in scanned}) == 4, "no writer is torn"
+    assert view.manifest["left_out"]["scans/book"]["pseudo_tail"] > 0, "what would have trained is left out and counted"
+
+
+def test_test_sets_hold_so_many_of_each_class(recipe: Recipe, book: Book, build: Build, scans: Path) -> None:
+    only_test = book(split={"train": 0.0, "val": 0.0, "test": 1.0})
+    view = build(recipe(scanned=[only_test], test_per_class=3), scans)
+    assert np.bincount(view.class_ids[view.indices("test/book")]).tolist() == [3] * 5
+    assert view.manifest["left_out"]["scans/book"] == {"over_test_per_class": 25}
+
+
+def test_the_index_is_a_table_for_everybody(recipe: Recipe, book: Book, build: Build, scans: Path) -> None:
+    view = build(recipe(scanned=[book()]), scans)
+    table = pq.read_table(view.path / "index.parquet").to_pylist()
+    assert len(table) == len(view.images) and [row["name"] for row in table] == view.names()
+    first = next(row for row in table if row["source"] == "scanned" and row["set"] == "val/book")
+    assert first["char"] in "天地玄日月" and first["name"].startswith(f"book/U+{ord(first['char']):04X}/")
 
 
 def test_no_writer_is_torn(recipe: Recipe, book: Book, build: Build, scans: Path) -> None:

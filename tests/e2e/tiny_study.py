@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import yaml
+from PIL import Image
 
 from ocr_sweep.cli.app import _run
 from ocr_sweep.config.load import load_study
@@ -114,6 +116,18 @@ def write_study(root: Path, **changes: Any) -> Path:
     path = root / "sweeps" / f"{data['name']}.yaml"
     path.write_text(yaml.safe_dump(data, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return path
+
+
+def draw_book(root: Path, chars: str = CHARS, each: int = 8) -> None:
+    """Draw scans of a source `book` under the project's data root."""
+    rng = np.random.default_rng(0)
+    for char in chars:
+        folder = root / "data" / "book" / char
+        folder.mkdir(parents=True)
+        for number in range(each):
+            image = np.full((32, 32), 230, np.uint8)
+            image[8:24, 8:24] = rng.integers(0, 120, (16, 16))
+            Image.fromarray(image).save(folder / f"{number}.png")
 
 
 def new_project(root: Path, base: Path, *, corpus: bool = True, **changes: Any) -> Path:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from store_files import save_store
 
-from ocr_sweep.disk import write_json
 from ocr_sweep.report import ComparedRun
-from ocr_sweep.store import ROW_DTYPE, CorpusView, Source
+from ocr_sweep.store import CorpusView, Source
 from ocr_sweep.sweep.predictions import Predictions
 
 CHARS = "日曰未末土士己已人入八力刀千干王玉大太犬"
@@ -26,11 +26,8 @@ def view(tmp_path: Path) -> CorpusView:
     rows += [(k, Source.SCANNED, 1, k) for k in range(20) for _ in range(VAL)]
     rows += [(k, Source.SCANNED, set_id, k) for set_id in (2, 3) for k in range(20) for _ in range(TEST)]
     images = np.random.default_rng(0).integers(0, 256, size=(len(rows), 16, 16), dtype=np.uint8)
-    np.save(tmp_path / "images.npy", images)
-    np.save(tmp_path / "rows.npy", np.array(rows, dtype=ROW_DTYPE))
     sets = ["train", "val/book", "test/book", "test/hre"]
-    manifest = {"fingerprint": "0123456789abcdef", "recipe": {"charset": {"chars": CHARS}}, "sets": sets, "sha256": {}}
-    write_json(tmp_path / "manifest.json", manifest)
+    save_store(tmp_path, images, rows, sets=sets, recipe={"charset": {"chars": CHARS}}, name="0123456789abcdef")
     return CorpusView.open(tmp_path)
 
 

@@ -101,7 +101,7 @@ class FakeEngine:
 
 def seal(attempt: Attempt, fate: Fate) -> None:
     """Write results of which only the predictions mean something: the first share of the images is read right."""
-    view = CorpusView.open(attempt.store())
+    view = CorpusView.open(attempt.store(), attempt.config().training.fold)
     predictions = predicted(view, fate.right)
     (attempt.result / ONNX).parent.mkdir(parents=True, exist_ok=True)
     write_bytes(attempt.result / ONNX, attempt.folder.name.encode())

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from fake_engine import Fate
-from tiny_study import config_of
+from tiny_study import config_of, draw_book
 
 from ocr_sweep.config.study import StudyConfig
+from ocr_sweep.report.collect import compare_study
 from ocr_sweep.sweep.confirm import confirm_jobs
 from ocr_sweep.tracking.tracker import Tracker
 
@@ -93,3 +94,17 @@ def test_the_base_and_the_best_others_are_confirmed_with_fresh_seeds(faked: Make
     assert len(seeds) == 3
     config: StudyConfig = config_of(study.root)
     assert confirm_jobs(config, records, Tracker.open(study.paths)) == [], "nothing is left to confirm"
+
+
+def test_with_folds_each_seed_validates_on_its_own_and_the_verdict_pairs_them(faked: Make) -> None:
+    book = {"name": "book", "path": "book", "split": {"train": 0.6, "val": 0.2, "test": 0.2}, "group": None, "max_bad": 0.0}
+    study = faked(base__corpus__scanned=[book], base__corpus__simulated=[], base__corpus__folds=3, confirm={"top": 1, "seeds": 3})
+    draw_book(study.root)
+    study.engine(rights(t0=0.3, t1=0.9, t2=0.4))
+    end = study.run()
+    folds = {(record.trial, record.params["training.fold"]) for record in end.records if record.role == "confirm"}
+    assert folds == {(trial, fold) for trial in (0, 1) for fold in "012"}
+    verdict = end.verdict
+    assert (verdict.winner, verdict.clear) == (1, True) and verdict.difference.value == pytest.approx(0.6, abs=0.1)
+    page = compare_study("tiny", Tracker.open(study.paths), study.paths)
+    assert page.is_file()

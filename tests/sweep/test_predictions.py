@@ -83,10 +83,12 @@ def test_equal_predictions_are_equal_bytes_at_any_time(tiny_corpus: CorpusView, 
 def test_splits_are_told_apart(tiny_corpus: CorpusView) -> None:
     val, test = tiny_corpus.indices("val"), tiny_corpus.indices("test")
     predictions = predict(tiny_corpus, [int(val[0]), int(test[2]), int(test[5])])
-    correct, label = predictions.correct("val", tiny_corpus)
-    assert correct.tolist() == [0.0] + [1.0] * 47 and label.tolist() == tiny_corpus.class_ids[val].tolist()
-    correct, _ = predictions.correct("test", tiny_corpus)
-    assert np.flatnonzero(correct == 0).tolist() == [2, 5]
+    labels, predicted = predictions.confusion("val", tiny_corpus)
+    assert np.flatnonzero(labels != predicted).tolist() == [0] and labels.tolist() == tiny_corpus.class_ids[val].tolist()
+    assert (
+        predictions.of_set("val/book", tiny_corpus).tolist() == list(range(32))
+        and len(predictions.of_split("val", tiny_corpus)) == 48
+    )
     labels, predicted = predictions.confusion("test", tiny_corpus)
     assert np.flatnonzero(labels != predicted).tolist() == [2, 5]
     index, label, top5, prob5 = predictions.errors("test", tiny_corpus)

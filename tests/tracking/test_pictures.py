@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from store_files import save_store
 
-from ocr_sweep.disk import write_json
-from ocr_sweep.store import ROW_DTYPE, CorpusView, Source
+from ocr_sweep.store import CorpusView, Source
 from ocr_sweep.tracking.pictures import confusion_picture, error_sheet
 
 NUM_CLASSES, PER_CLASS, SIZE = 12, 6, 32
@@ -26,10 +26,8 @@ def view(tmp_path: Path) -> CorpusView:
     for image, row in zip(images, rows, strict=True):
         for bar in range(row[0] + 1):
             image[4 + 2 * bar, 4:28] = 255
-    np.save(tmp_path / "images.npy", images)
-    np.save(tmp_path / "rows.npy", np.array(rows, dtype=ROW_DTYPE))
     recipe = {"charset": {"chars": "一二三王五六七八九十日曰"}}
-    write_json(tmp_path / "manifest.json", {"fingerprint": "f", "recipe": recipe, "sets": ["train", "val/book"], "sha256": {}})
+    save_store(tmp_path, images, rows, sets=["train", "val/book"], recipe=recipe, name="f")
     return CorpusView.open(tmp_path)
 
 
