@@ -16,6 +16,7 @@ app = typer.Typer(no_args_is_help=True)
 @app.command()
 def build(
     study: Annotated[str, typer.Argument(help="A study, or the path of a corpus recipe.")],
+    estimate: Annotated[bool, typer.Option("--estimate", help="Say how large it would be, and build nothing.")] = False,
 ) -> None:
     """Build the corpus of a study or recipe, or open it, and say what is in it.
 
@@ -23,11 +24,19 @@ def build(
     """
     from ocr_sweep.cli.console import console, corpus_progress
     from ocr_sweep.config.paths import Paths
-    from ocr_sweep.sweep.corpora import open_corpus
+    from ocr_sweep.sweep.corpora import estimate_corpus, open_corpus
 
     paths = Paths.find()
+    recipe = recipe_of(study, paths)
+    if estimate:
+        from ocr_sweep.corpus.room import size
+
+        with corpus_progress() as progress:
+            wanted = estimate_corpus(recipe, paths, progress)
+        console.print(f"{recipe.name}: at most {wanted.images:,} images of {recipe.image_size} px, {size(wanted.bytes)} on disk")
+        return
     with corpus_progress() as progress:
-        view = open_corpus(_recipe(study, paths), paths, progress)
+        view = open_corpus(recipe, paths, progress)
     console.print(
         f"[bold]{view.manifest['recipe']['name']}[/bold]: {view.num_classes} classes, {len(view.images):,} images of "
         f"{view.images.shape[1]} px, in {view.path}"
@@ -67,7 +76,7 @@ def sheet(
 
     paths = Paths.find()
     with corpus_progress() as progress:
-        view = open_corpus(_recipe(study, paths), paths, progress)
+        view = open_corpus(recipe_of(study, paths), paths, progress)
     char = char or view.chars[0]
     if len(char) != 1 or char not in view.chars:
         raise NotFoundError(f"--char must be one of the {view.num_classes} characters of {study}, but got '{char}'")
@@ -78,7 +87,8 @@ def sheet(
     console.print(f"the sheet is in {path}")
 
 
-def _recipe(study: str, paths: Paths) -> CorpusConfig:
+def recipe_of(study: str, paths: Paths) -> CorpusConfig:
+    """The corpus recipe of a study, or the recipe itself."""
     from pathlib import Path
 
     from ocr_sweep.config.load import find_study, load_corpus, load_study

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ocr_sweep.corpus.charset import code_points
-from ocr_sweep.errors import DataError
-from ocr_sweep.store import Source
+from ocr_sweep.errors import DataError, IntegrityError
+from ocr_sweep.store import CorpusView, Source
+
+ROLES = ("train", "simulated")
+"""What a font may do in a corpus."""
 
 
 def name_chars(chars: Iterable[str], most: int = 10) -> str:
@@ -82,3 +87,39 @@ def check_leaks(rows: NDArray[np.void], splits: Sequence[str], digests: Sequence
         more = f"\n... and {len(leaks) - 10} more" if len(leaks) > 10 else ""
         hint = "; raise `wear` of the simulated set" if simulated else ""
         raise DataError(f"{len(leaks)} leaks between train, val and test{hint}:\n" + "\n".join(leaks[:10]) + more)
+
+
+def audit_store(view: CorpusView) -> list[str]:
+    """Look at a finished corpus once more, by reading only: its bytes, and whether anything leaks between splits.
+
+    Pixels, groups (writer, page, near duplicates) and fonts are compared between train with its overflow, val and test,
+    in every fold.
+
+    Returns:
+        One sentence for each thing that is wrong.
+    """
+    names = view.names()
+    digests = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in view.images]
+    wrong = list(_damaged(view))
+    for fold in range(view.manifest["recipe"].get("folds") or 1):
+        splits = [view.set_names[i].split("/")[0] for i in CorpusView.open(view.path, fold).rows["set_id"].tolist()]
+        try:
+            check_leaks(view.rows, splits, digests, names)
+        except DataError as error:
+            wrong += [f"fold {fold}: {line}" if fold else line for line in str(error).splitlines()]
+    return wrong + _shared_fonts(view.manifest)
+
+
+def _damaged(view: CorpusView) -> Iterable[str]:
+    try:
+        view.verify()
+    except IntegrityError as error:
+        yield str(error)
+
+
+def _shared_fonts(manifest: dict[str, Any]) -> list[str]:
+    """Fonts that train and judge, unless the corpus says so of itself."""
+    if manifest["simulated_font_shared"]:
+        return []
+    files = {role: {font["sha256"]: font["file"] for font in manifest["fonts"] if font["role"] == role} for role in ROLES}
+    return [f"font {files['train'][sha]} trains and draws simulated scans" for sha in files["train"] if sha in files["simulated"]]

@@ -21,6 +21,7 @@ from ocr_sweep.corpus.glyphs import PREPROCESSING, Gray
 from ocr_sweep.corpus.jobs import Job, ScanJob, Unreadable, make_images
 from ocr_sweep.corpus.layout import Entry, ReadScan, lay_out
 from ocr_sweep.corpus.plan import FORMAT, CorpusPlan, library_versions, plan_corpus
+from ocr_sweep.corpus.room import check_room, estimate
 from ocr_sweep.corpus.scans import Scan, ScannedSource
 from ocr_sweep.disk import file_lock, store_errors, sync_directory, write_json
 from ocr_sweep.errors import ConflictError, DataError
@@ -53,6 +54,7 @@ def build_corpus(
         with file_lock(_lock(corpora, plan.fingerprint), wait=True), store_errors(f"building corpus {recipe.name}"):
             if not final.exists():
                 _remove_leftovers(corpora)
+                check_room(estimate(plan), corpora)
                 _build(plan, final, workers, progress)
     return CorpusView.open(final)
 

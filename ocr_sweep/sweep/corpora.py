@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from ocr_sweep.config.corpus import CorpusConfig
 from ocr_sweep.config.paths import Paths
-from ocr_sweep.corpus import build_corpus
+from ocr_sweep.corpus import build_corpus, plan_corpus
+from ocr_sweep.corpus.room import Estimate, estimate
 from ocr_sweep.disk import store_errors
 from ocr_sweep.store import CorpusView
 
@@ -30,3 +31,12 @@ def open_corpus(recipe: CorpusConfig, paths: Paths, progress: CorpusProgress) ->
         workers=os.cpu_count() or 1,
         progress=progress,
     )
+
+
+def estimate_corpus(recipe: CorpusConfig, paths: Paths, progress: CorpusProgress) -> Estimate:
+    """Say how large a recipe's corpus would be, without building it.
+
+    Raises:
+        see `ocr_sweep.corpus.plan_corpus`.
+    """
+    return estimate(plan_corpus(recipe, data_root=paths.data, cache=paths.cache, progress=progress))

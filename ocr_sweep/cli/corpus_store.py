@@ -1,0 +1,81 @@
+"""`ocr-sweep corpus list`, `audit` and `gc`: the store of corpora."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def list_corpora() -> None:
+    """List the corpora that this project keeps, with their size and who needs them.
+
+    Example: ocr-sweep corpus list
+    """
+    from datetime import datetime
+
+    from rich.table import Table
+
+    from ocr_sweep.cli.console import console
+    from ocr_sweep.config.paths import Paths
+    from ocr_sweep.corpus.room import size
+    from ocr_sweep.sweep.stored_corpora import stored_corpora
+    from ocr_sweep.tracking.tracker import Tracker
+
+    paths = Paths.find()
+    table = Table("corpus", "recipe", "built", "classes", "images", "size", "runs")
+    held = stored_corpora(paths, Tracker.open(paths))
+    for corpus in held:
+        built = datetime.fromtimestamp(corpus.built).strftime("%Y-%m-%d %H:%M")
+        runs = f"{corpus.num_runs}{', in progress' if corpus.in_progress else ''}"
+        cells = (corpus.path.name[:16], corpus.name, built, f"{corpus.num_classes:,}", f"{corpus.num_images:,}")
+        table.add_row(*cells, size(corpus.bytes), runs)
+    console.print(table)
+    console.print(f"{len(held)} corpora, {size(sum(corpus.bytes for corpus in held))}, in {paths.corpora}")
+
+
+def audit(
+    study: Annotated[str, typer.Argument(help="A study, or the path of a corpus recipe.")],
+) -> None:
+    """Look at a built corpus once more: damaged bytes, and leaks by pixels, group or font; changes nothing.
+
+    Example: ocr-sweep corpus audit handwriting
+    """
+    from ocr_sweep.cli.console import console, corpus_progress
+    from ocr_sweep.cli.corpus import recipe_of
+    from ocr_sweep.config.paths import Paths
+    from ocr_sweep.corpus.audit import audit_store
+    from ocr_sweep.errors import EvidenceError
+    from ocr_sweep.sweep.corpora import open_corpus
+
+    paths = Paths.find()
+    with corpus_progress() as progress:
+        view = open_corpus(recipe_of(study, paths), paths, progress)
+    wrong = audit_store(view)
+    for sentence in wrong:
+        console.print(sentence, markup=False)
+    if wrong:
+        raise EvidenceError(f"the audit of {view.path} found {len(wrong)} things wrong; remove the corpus and build it again")
+    shared = ", simulated scans share their font with training" if view.manifest["simulated_font_shared"] else ""
+    console.print(f"{len(view.images):,} images: bytes as recorded, no leak between train, val and test{shared}")
+
+
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")] = False,
+) -> None:
+    """Remove the corpora that no recorded run and no trial in progress needs.
+
+    Example: ocr-sweep corpus gc --dry-run
+    """
+    from ocr_sweep.cli.console import console
+    from ocr_sweep.config.paths import Paths
+    from ocr_sweep.corpus.room import size
+    from ocr_sweep.sweep.stored_corpora import collect_garbage
+    from ocr_sweep.tracking.tracker import Tracker
+
+    paths = Paths.find()
+    gone = collect_garbage(paths, Tracker.open(paths), dry_run=dry_run)
+    for corpus in gone:
+        console.print(f"{corpus.path.name[:16]}  {corpus.name}, {corpus.num_images:,} images, {size(corpus.bytes)}", markup=False)
+    verb = "would free" if dry_run else "freed"
+    console.print(f"{len(gone)} corpora {verb} {size(sum(corpus.bytes for corpus in gone))}")
