@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -34,11 +34,23 @@ def _points(text: str) -> str:
     return " ".join(f"U+{ord(c):04X}" for c in text)
 
 
+StrokeWeight = Annotated[float, Field(ge=-0.05, le=0.05)]
+"""Change of the width of every stroke as a share of the em: 0 as drawn, 0.015 bolder, -0.01 lighter."""
+
+
 class RenderedConfig(Strict):
     """Glyphs drawn from fonts: the training source that always exists."""
 
     fonts: list[str] = Field(min_length=1)  # "system", or paths and globs under the data root
     max_faces: int = Field(ge=1, le=1000)  # at most so many faces, those of widest coverage first
+    faces_per_class: int | None = Field(default=None, ge=1, le=1000)  # at most so many faces of a class; null: all that draw it
+    weights: list[StrokeWeight] = Field(default=[0.0], min_length=1, max_length=16)  # each glyph once in every weight
+
+    @model_validator(mode="after")
+    def _each_weight_once(self) -> Self:
+        if len(set(self.weights)) < len(self.weights):
+            raise ValueError(f"each stroke weight must stand here once, but got {self.weights}")
+        return self
 
 
 class SplitShares(Strict):

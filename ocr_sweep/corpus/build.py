@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import os
 import shutil
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +19,20 @@ from ocr_sweep.config.corpus import CorpusConfig, ScannedConfig
 from ocr_sweep.config.fingerprint import file_sha256
 from ocr_sweep.corpus.audit import check_leaks
 from ocr_sweep.corpus.fonts import Progress
-from ocr_sweep.corpus.glyphs import PREPROCESSING, Gray
-from ocr_sweep.corpus.jobs import Job, ScanJob, Unreadable, make_images
+from ocr_sweep.corpus.glyphs import PREPROCESSING
+from ocr_sweep.corpus.jobs import Batch, GlyphJob, Job, ScanJob, make_batches
 from ocr_sweep.corpus.layout import Entry, ReadScan, lay_out
+from ocr_sweep.corpus.pieces import Written, log_of, npy_head, sync, write_pieces
 from ocr_sweep.corpus.plan import FORMAT, CorpusPlan, library_versions, plan_corpus
 from ocr_sweep.corpus.room import check_room, estimate
 from ocr_sweep.corpus.scans import Scan, ScannedSource
 from ocr_sweep.disk import file_lock, store_errors, sync_directory, write_json
-from ocr_sweep.errors import ConflictError, DataError
+from ocr_sweep.errors import ConflictError, DataError, StoreError
 from ocr_sweep.store import IMAGES, INDEX, ROW_DTYPE, CorpusView, Source, write_index
 
-_REPORT_EVERY = 100  # images between two reports of progress
+_KEPT = 7 * 24 * 3600  # seconds for which the leftover of a killed build waits for the same build to go on
+_SCANS = 256  # scans copied at a time
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def build_corpus(
@@ -35,8 +40,9 @@ def build_corpus(
 ) -> CorpusView:
     """Return the corpus of a recipe, and build it first unless it is there.
 
-    A kill at any moment leaves nothing half-made under the corpus's name; what it leaves aside the next build removes.
-    One worker and many give the same bytes.
+    A kill at any moment leaves nothing half-made under the corpus's name. The images that were finished by then stay aside,
+    and the next build of the same corpus goes on after them; a week later any build removes them. A full disk is given back
+    at once. One worker and many, disturbed or not, give the same bytes.
 
     Args:
         corpora: the folder of all corpora; this one lies in `corpora/<fingerprint>`.
@@ -53,7 +59,7 @@ def build_corpus(
     if not final.exists():
         with file_lock(_lock(corpora, plan.fingerprint), wait=True), store_errors(f"building corpus {recipe.name}"):
             if not final.exists():
-                _remove_leftovers(corpora)
+                _remove_leftovers(corpora, plan.fingerprint)
                 check_room(estimate(plan), corpora)
                 _build(plan, final, workers, progress)
     return CorpusView.open(final)
@@ -63,9 +69,12 @@ def _lock(corpora: Path, name: str) -> Path:
     return corpora / f".{name}.lock"
 
 
-def _remove_leftovers(corpora: Path) -> None:
-    """Remove what killed builds left, except where another build holds the lock right now."""
+def _remove_leftovers(corpora: Path, kept: str) -> None:
+    """Remove what killed builds left long ago, except `kept` and where another build holds the lock right now."""
     for path in corpora.glob(".*.tmp"):
+        newest = max((file.stat().st_mtime for file in path.iterdir()), default=0.0)
+        if path.name[1:-4] == kept or time.time() - newest < _KEPT:
+            continue
         try:
             with file_lock(_lock(corpora, path.name[1:-4]), wait=False):
                 shutil.rmtree(path, ignore_errors=True)
@@ -75,16 +84,21 @@ def _remove_leftovers(corpora: Path) -> None:
 
 def _build(plan: CorpusPlan, final: Path, workers: int, progress: Progress) -> None:
     aside = final.with_name(f".{final.name}.tmp")
-    shutil.rmtree(aside, ignore_errors=True)  # our own leftover: the lock is ours
-    aside.mkdir()
+    aside.mkdir(exist_ok=True)  # our own leftover, if there is one: the lock is ours
     try:
         _fill(aside, plan, workers, progress)
         sync_directory(aside)
         aside.rename(final)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+    except Exception as error:
+        if not _resumable(error):
+            shutil.rmtree(aside, ignore_errors=True)
         raise
     sync_directory(final.parent)
+
+
+def _resumable(error: Exception) -> bool:
+    """A mistake in the recipe or the data would come again, and a full disk needs its room; a broken one may mend."""
+    return isinstance(error, StoreError) or (isinstance(error, OSError) and error.errno not in _FULL)
 
 
 def _fill(aside: Path, plan: CorpusPlan, workers: int, progress: Progress) -> None:
@@ -97,16 +111,33 @@ def _fill(aside: Path, plan: CorpusPlan, workers: int, progress: Progress) -> No
         if read
         else np.empty((0, size, size), np.uint8)
     )
-    digests = _write_images(aside / IMAGES, size, _images(entries, pixels, size, workers), len(entries), progress)
+    written = write_pieces(
+        aside / IMAGES,
+        lambda start: _batches(entries[start:], pixels, size, workers),
+        len(entries),
+        size,
+        head=npy_head(len(entries), size),
+        key=_key(f"{entry.set_name} {entry.name}" for entry in entries),
+        progress=lambda done, total: progress("writing images", done, total),
+    )
     rows = _rows(entries, sets, plan.recipe.charset.chars)
-    check_leaks(rows, [entry.split for entry in entries], digests, [entry.name for entry in entries])
+    check_leaks(rows, [entry.split for entry in entries], written.digests, [entry.name for entry in entries])
     write_index(aside / INDEX, rows, [entry.name for entry in entries], sets, plan.recipe.charset.chars)
     with (aside / INDEX).open("rb+") as file:
-        _sync(file)
-    del pixels
+        sync(file)
+    for path in (aside / "scans.raw", aside / IMAGES):
+        log_of(path).unlink()
     (aside / "scans.raw").unlink()
     hashes = {name: file_sha256(aside / name) for name in (IMAGES, INDEX)}
-    write_json(aside / "manifest.json", _manifest(plan, entries, sets, left_out, hashes))
+    write_json(aside / "manifest.json", _manifest(plan, entries, sets, left_out, hashes) | _rendered(plan, entries, written))
+
+
+def _key(names: Iterator[str]) -> str:
+    """Name a list of jobs: what was made of another list is not taken over."""
+    total = hashlib.sha256()
+    for name in names:
+        total.update(f"{name!a}\n".encode())
+    return total.hexdigest()
 
 
 def _left_out(source: ScannedSource) -> dict[str, Any]:
@@ -118,17 +149,25 @@ def _read_scans(
 ) -> list[ReadScan]:
     """Read all scans into one raw file of (S, S) images; refuse a source with too many unreadable ones."""
     scans = [(number, scan) for number, source in enumerate(plan.sources) for scan in source.scans]
-    images = make_images([ScanJob(scan.path, scan.rows) for _, scan in scans], plan.recipe.image_size, workers)
-    read: list[ReadScan] = []
+    jobs = [ScanJob(scan.path, scan.rows) for _, scan in scans]
+    written = write_pieces(
+        path,
+        lambda start: make_batches(jobs[start:], plan.recipe.image_size, workers),
+        len(jobs),
+        plan.recipe.image_size,
+        head=b"",
+        key=_key(f"{number} {scan.file}" for number, scan in scans),
+        progress=lambda done, total: progress("reading scans", done, total),
+    )
     bad: dict[int, list[tuple[Scan, str]]] = {}
-    with path.open("wb") as file:
-        for done, ((number, scan), image) in enumerate(zip(scans, images, strict=True)):
-            _report(progress, "reading scans", done, len(scans))
-            if isinstance(image, Unreadable):
-                bad.setdefault(number, []).append((scan, image.reason))
-                continue
-            read.append(ReadScan(scan, number, len(read), _digest(image).hex()))
-            file.write(image.tobytes())
+    for job, reason in written.unreadable.items():
+        number, scan = scans[job]
+        bad.setdefault(number, []).append((scan, reason))
+    kept = [one for job, one in enumerate(scans) if job not in written.unreadable]
+    read = [
+        ReadScan(scan, number, place, digest.hex())
+        for place, ((number, scan), digest) in enumerate(zip(kept, written.digests, strict=True))
+    ]
     for number, problems in bad.items():
         _check_bad(plan.recipe.scanned[number], problems, len(plan.sources[number].scans))
         left_out[f"scans/{plan.sources[number].name}"]["bad"] = [[scan.file, reason] for scan, reason in problems]
@@ -148,45 +187,18 @@ def _check_bad(config: ScannedConfig, problems: list[tuple[Scan, str]], total: i
     )
 
 
-def _images(entries: list[Entry], pixels: NDArray[np.uint8], size: int, workers: int) -> Iterator[Gray]:
-    """Yield the image of every entry in order: scans from what was read, the others freshly drawn."""
-    jobs: list[Job] = [entry.content for entry in entries if not isinstance(entry.content, int)]
-    drawn = make_images(jobs, size, workers)
-    for entry in entries:
-        image = pixels[entry.content] if isinstance(entry.content, int) else next(drawn)
-        assert not isinstance(image, Unreadable), "only scans can be unreadable"
-        yield image
-    assert next(drawn, None) is None
-
-
-def _write_images(path: Path, size: int, images: Iterable[Gray], total: int, progress: Progress) -> list[bytes]:
-    """Write (N, S, S) as .npy by plain writes: on a full disk a memory map would kill the process. Return pixel hashes."""
-    digests: list[bytes] = []
-    with path.open("wb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (total, size, size)}
-        np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]
-        for done, image in enumerate(images):
-            _report(progress, "writing images", done, total)
-            file.write(image.tobytes())
-            digests.append(_digest(image))
-        _sync(file)
-    assert len(digests) == total
-    progress("writing images", total, total)
-    return digests
-
-
-def _digest(image: NDArray[np.uint8]) -> bytes:
-    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
-
-
-def _report(progress: Progress, what: str, done: int, total: int) -> None:
-    if done % _REPORT_EVERY == 0:
-        progress(what, done, total)
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+def _batches(entries: list[Entry], pixels: NDArray[np.uint8], size: int, workers: int) -> Iterator[Batch]:
+    """Yield the images of entries in order: scans from what was read, the others freshly drawn."""
+    for scanned, run in groupby(entries, key=lambda entry: isinstance(entry.content, int)):
+        if scanned:
+            places = [entry.content for entry in run if isinstance(entry.content, int)]
+            for start in range(0, len(places), _SCANS):
+                yield Batch(np.asarray(pixels[places[start : start + _SCANS]]), {}, ())
+            continue
+        jobs: list[Job] = [entry.content for entry in run if not isinstance(entry.content, int)]
+        for batch in make_batches(jobs, size, workers):
+            assert not batch.unreadable, "only scans can be unreadable"
+            yield batch
 
 
 def _rows(entries: list[Entry], sets: list[str], chars: str) -> NDArray[np.void]:
@@ -236,6 +248,25 @@ def _manifest(
         "classes_without": _classes_without(plan.recipe.charset.chars, entries),
         "left_out": {name: found for name, found in left_out.items() if found},
         "sha256": hashes,
+    }
+
+
+def _rendered(plan: CorpusPlan, entries: list[Entry], written: Written) -> dict[str, Any]:
+    """What the policy of the rendered glyphs came to: images by stroke weight, and ambiguous glyphs."""
+    if plan.recipe.rendered is None:
+        return {}
+    weight_of = {i: entry.content.weight for i, entry in enumerate(entries) if isinstance(entry.content, GlyphJob)}
+    asked, held_back = Counter(weight_of.values()), Counter(weight_of[i] for i in written.held_back)
+    choice = plan.glyphs
+    return {
+        "weights": [
+            {"weight": weight, "images": asked[weight], "less_because_strokes_are_thin": held_back[weight]}
+            for weight in plan.recipe.rendered.weights
+        ],
+        "conflicts": [
+            {"chars": conflict.chars, "faces": [list(pair) for pair in conflict.shown]} for conflict in choice.conflicts
+        ],
+        "ambiguous": {"left_out": [list(pair) for pair in choice.left_out], "kept": choice.only_ambiguous},
     }
 
 

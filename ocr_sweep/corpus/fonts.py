@@ -9,18 +9,16 @@ import struct
 import subprocess
 import unicodedata
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from fontTools.ttLib import TTFont, TTLibError
 from PIL import __version__ as pillow_version
 from PIL import features
 
 from ocr_sweep.config.fingerprint import file_sha256, fingerprint
-from ocr_sweep.corpus.glyphs import draw_on_canvas, load_face
+from ocr_sweep.corpus.coverage import Coverage, State, examine
 from ocr_sweep.disk import read_json, write_json
 from ocr_sweep.errors import DataError, NotFoundError
 
@@ -30,11 +28,8 @@ SYSTEM = "system"
 _SUFFIXES = {".ttf", ".otf", ".ttc", ".otc"}
 _MAX_BYTES = 256 * 2**20
 _MAX_FACES = 64  # of one collection
-_PROBE_EM = 40  # pixels at which glyphs are compared
-_REPEATS = 3  # a bitmap under so many characters is a placeholder (zi2zi's filter)
 _SAME_FACE = 0.95  # share of equal bitmaps from which two faces are one
-_MISSING = "\U0010fffd"  # a private character that no font draws
-_COVERAGE_FORMAT = 1
+_COVERAGE_FORMAT = 2
 
 # A damaged file makes fontTools raise much beside TTLibError, and FreeType an OSError or ValueError.
 _FONT_ERRORS = (
@@ -57,6 +52,8 @@ class Face:
     family: str
     postscript_name: str
     glyph_hashes: dict[str, str]  # character -> hash of its bitmap
+    extents: dict[str, float] = field(default_factory=dict)  # character -> longer side of its ink as a share of the em
+    lost: dict[str, State] = field(default_factory=dict)  # character that it does not draw -> why
 
     @property
     def label(self) -> str:
@@ -100,7 +97,10 @@ def find_faces(
     for number, path in enumerate(files):
         progress("reading fonts", number, len(files))
         try:
-            faces += read_faces(path, chars, cache, wide_only=number >= len(named))
+            read = read_faces(path, chars, cache, wide_only=number >= len(named))
+            if not read and number < len(named):
+                skipped.append(Skipped(path.name, "draws no character of the charset"))
+            faces += read
         except DataError as error:
             if number < len(named):
                 raise
@@ -179,16 +179,17 @@ def _read_faces(path: Path, chars: str, cache: Path, wide_only: bool) -> Iterato
     for index in range(_num_faces(path)):
         with path.open("rb") as file, TTFont(file, fontNumber=index, lazy=True) as font:  # it leaves a file open when it fails
             mapped = font.getBestCmap() or {}
-            known = [char for char in chars if mapped.get(ord(char), ".notdef") != ".notdef"]
+            known = "".join(char for char in chars if ord(char) in mapped)
             if not known or (wide_only and not _any_wide(known) and _any_wide(chars)):
                 continue
             names = font["name"]
             family = str(names.getBestFamilyName() or path.stem)
             postscript_name = str(names.getDebugName(6) or f"{path.stem}-{index}")
         sha256 = sha256 or file_sha256(path)
-        hashes = _cached_hashes(path, index, sha256, "".join(known), cache)
-        if hashes:
-            yield Face(path, index, sha256, family, postscript_name, hashes)
+        found = _cached_coverage(path, index, sha256, known, cache)
+        if found.glyph_hashes:
+            lost = {char: found.lost.get(char, State.NOT_IN_CMAP) for char in chars if char not in found.glyph_hashes}
+            yield Face(path, index, sha256, family, postscript_name, found.glyph_hashes, found.extents, lost)
 
 
 def _num_faces(path: Path) -> int:
@@ -213,41 +214,20 @@ def renderer_version() -> dict[str, str]:
     return {"pillow": pillow_version, "freetype": str(features.version("freetype2"))}
 
 
-def _cached_hashes(path: Path, index: int, sha256: str, chars: str, cache: Path) -> dict[str, str]:
+def _cached_coverage(path: Path, index: int, sha256: str, chars: str, cache: Path) -> Coverage:
     key = fingerprint([_COVERAGE_FORMAT, sha256, index, chars, renderer_version()])
     remembered = cache / "coverage" / f"{key}.json"
     try:
-        return dict(read_json(remembered))
-    except (OSError, ValueError, TypeError):  # not there, or damaged: a cache is only a shortcut
-        hashes = covered_chars(path, index, chars)
+        held = read_json(remembered)
+        lost = {char: State(state) for state, chars in held["lost"].items() for char in chars}
+        return Coverage(dict(held["glyph_hashes"]), dict(held["extents"]), lost)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):  # not there, or damaged: a cache is only a shortcut
+        found = examine(path, index, chars)
         remembered.parent.mkdir(parents=True, exist_ok=True)
-        write_json(remembered, hashes)
-        return hashes
-
-
-def covered_chars(path: Path, index: int, chars: str) -> dict[str, str]:
-    """Draw every character and return, for those that are truly drawn, the hash of their bitmap.
-
-    A missing glyph raises nothing: FreeType draws the .notdef box. Left out are therefore bitmaps that equal the one
-    of a missing character, are blank, touch the edge of a canvas of two em, or appear under three or more characters.
-
-    References:
-        The filter of identical glyphs is zi2zi's (github.com/kaonashi-tyc/zi2zi).
-    """
-    font = load_face(path, index, _PROBE_EM)
-    bitmaps = {char: draw_on_canvas(font, char, _PROBE_EM) for char in chars}
-    missing = draw_on_canvas(font, _MISSING, _PROBE_EM)
-    whole = {
-        char: fingerprint(bitmap.tobytes().hex())[:32]
-        for char, bitmap in bitmaps.items()
-        if bitmap.any() and not _touches_edge(bitmap) and not np.array_equal(bitmap, missing)
-    }
-    shown = Counter(whole.values())
-    return {char: digest for char, digest in whole.items() if shown[digest] < _REPEATS}
-
-
-def _touches_edge(bitmap: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bool:
-    return bool(bitmap[[0, -1]].any() or bitmap[:, [0, -1]].any())
+        by_state = {state: "".join(char for char, other in found.lost.items() if other == state) for state in State}
+        lost_text = {state.value: held for state, held in by_state.items() if held}
+        write_json(remembered, {"glyph_hashes": found.glyph_hashes, "extents": found.extents, "lost": lost_text})
+        return found
 
 
 def _unlike(faces: Iterable[Face]) -> tuple[list[Face], list[Skipped]]:

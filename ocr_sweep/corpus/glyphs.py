@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageFont
+
+from ocr_sweep.corpus.weights import change_weight
 
 Gray = NDArray[np.uint8]
 
@@ -31,23 +34,35 @@ STROKE_SHARE = 0.03
 STRAY_GAP = 0.06
 """Smaller pieces belong to it if their distance to the rest is at most this share of the picture's longer side."""
 
+FINEST = 56
+"""A glyph for squares smaller than this is drawn a whole number of times larger, so that hinting does not bend it."""
+
+PROBE_EM = 128
+"""Pixels per em at which a glyph is measured and compared with others."""
+
 OVERSAMPLING = 4
-"""A glyph is drawn so many times larger than it is stored."""
+"""A glyph whose stroke weight is changed is drawn so many times larger than it is stored."""
+
+_STEPS = 64  # sizes of an open face per octave: the box is within 0.6 % of what it should be
+_OPEN_FACES = 128  # one face at many sizes; a face of a CFF font takes about 1 MB
 
 PREPROCESSING: dict[str, Any] = {
     "polarity": "0 is paper, 255 is full ink; the paper is flattened to 0, the ink is not binarised",
     "crop": "to the box of all pixels with at least ink_level of 255, without specks (connected pieces below "
-    "speck_share of the ink area) and strays (pieces below stroke_share, farther from the rest than stray_gap of the picture)",
+    "speck_share of the ink area) and strays (pieces below stroke_share, farther from the rest than stray_gap of the picture); "
+    "a glyph has neither, its box is that of all its ink",
     "size": "the longer side of the box fills the square less margin on each side; if the box's longer side is less than "
     "full_from of the frame's longer side (a glyph's em box, a scan's whole picture), it is smaller in that proportion",
     "place": "the box is centred",
-    "resampling": "area when shrinking, linear when growing",
+    "resampling": "area when shrinking, linear when growing; a glyph is drawn at the size at which its box fits to a pixel, or "
+    "at a whole multiple of it (squares below finest) and shrunk by area",
     "margin": MARGIN,
     "full_from": FULL_FROM,
     "ink_level": INK_LEVEL,
     "speck_share": SPECK_SHARE,
     "stroke_share": STROKE_SHARE,
     "stray_gap": STRAY_GAP,
+    "finest": FINEST,
 }
 """What an image goes through before a network sees it, in words and numbers, for the model's metadata."""
 
@@ -106,44 +121,86 @@ def normalise_ink(ink: Gray, size: int, *, frame: int | None = None) -> Gray:
     assert box is not None, "normalise_ink needs ink"
     x, y, width, height = box
     longer = max(width, height)
-    fill = min(1.0, longer / (frame or max(ink.shape)) / FULL_FROM)
-    scale = fill * size * (1 - 2 * MARGIN) / longer
-    target = (max(1, round(width * scale)), max(1, round(height * scale)))  # (w, h)
+    scale = filled(longer / (frame or max(ink.shape))) * size / longer
+    return _centred(_scaled(ink[y : y + height, x : x + width], scale), size)
+
+
+def filled(extent: float) -> float:
+    """Return the share of the square's side that ink fills whose longer side is `extent` of its frame."""
+    return min(1.0, extent / FULL_FROM) * (1 - 2 * MARGIN)
+
+
+def _scaled(ink: Gray, scale: float) -> Gray:
+    target = (max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale)))  # (w, h)
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    small = cv2.resize(ink[y : y + height, x : x + width], target, interpolation=method)
+    return np.asarray(cv2.resize(ink, target, interpolation=method), dtype=np.uint8)
+
+
+def _centred(ink: Gray, size: int) -> Gray:
     square = np.zeros((size, size), dtype=np.uint8)
-    left, top = (size - target[0]) // 2, (size - target[1]) // 2
-    square[top : top + target[1], left : left + target[0]] = small
+    height, width = ink.shape
+    top, left = (size - height) // 2, (size - width) // 2
+    square[top : top + height, left : left + width] = ink
     return square
 
 
-@lru_cache(maxsize=16)
-def load_face(path: Path, index: int, em: int) -> ImageFont.FreeTypeFont:
+@lru_cache(maxsize=_OPEN_FACES)
+def load_face(path: Path, index: int, em: float) -> ImageFont.FreeTypeFont:
     """Open a face at `em` pixels. Basic layout: one code point is one glyph on every machine."""
     return ImageFont.truetype(str(path), em, index=index, layout_engine=ImageFont.Layout.BASIC)
 
 
-def draw_on_canvas(font: ImageFont.FreeTypeFont, char: str, em: int) -> Gray:
-    """Draw a glyph in the middle of a canvas of (2 em, 2 em) pixels, 0 paper, 255 ink."""
-    canvas = Image.new("L", (2 * em, 2 * em), 0)
-    ImageDraw.Draw(canvas).text((em, em), char, fill=255, font=font, anchor="mm")
-    return np.asarray(canvas)
+def draw_ink(font: ImageFont.FreeTypeFont, char: str) -> Gray:
+    """Draw a glyph and crop it to its ink: (h, w), 0 paper, 255 full ink; (0, 0) where there is none."""
+    image: Image.Image = Image.Image()._new(font.getmask(char, "L"))  # its buffer is read at once, not pixel by pixel
+    if not (image.width and image.height):
+        return np.zeros((0, 0), dtype=np.uint8)
+    ink = np.asarray(image)
+    x, y, width, height = cv2.boundingRect(cv2.threshold(ink, INK_LEVEL - 1, 255, cv2.THRESH_BINARY)[1])
+    return ink[y : y + height, x : x + width]
 
 
-def draw_glyph(path: Path, index: int, char: str, size: int) -> Gray:
-    """Draw a character that the face is known to cover (see `fonts.covered_chars`).
+def measure(path: Path, index: int, char: str) -> float:
+    """Return the longer side of a glyph's ink as a share of the em."""
+    return max(draw_ink(load_face(path, index, PROBE_EM), char).shape) / PROBE_EM
+
+
+def draw_glyph(path: Path, index: int, char: str, size: int, *, extent: float | None = None) -> Gray:
+    """Draw a character that the face is known to cover (see `coverage.examine`).
+
+    FreeType weighs every pixel by the area that the outline covers, so a glyph drawn at the size at which its box fits the
+    square needs no resampling, and is sharper than one that was.
+
+    Args:
+        extent: longer side of its ink as a share of the em (see `measure`); None: measured here.
 
     Returns:
         (S, S), 0 paper, 255 full ink, normalised against the em box.
     """
-    em = OVERSAMPLING * size
-    return normalise_ink(draw_on_canvas(load_face(path, index, em), char, em), size, frame=em)
+    em, times = fitting_em(extent or measure(path, index, char), size)
+    ink = draw_ink(load_face(path, index, em), char)
+    return _centred(_scaled(ink, 1 / times) if times > 1 else ink[:size, :size], size)
+
+
+def fitting_em(extent: float, size: int) -> tuple[float, int]:
+    """Return the pixels per em at which ink of this extent fills the square as it should, times a whole number, and that."""
+    times = -(-FINEST // size)
+    em = times * filled(extent) * size / extent
+    return 2 ** (round(math.log2(em) * _STEPS) / _STEPS), times
+
+
+def draw_weighted(path: Path, index: int, char: str, size: int, weight: float) -> tuple[Gray, float]:
+    """Draw a covered character with its strokes made wider (above 0) or thinner (below 0) by a share of the em.
+
+    Returns:
+        (S, S) as of `draw_glyph`; and the weight that the strokes could bear (see `weights.change_weight`).
+    """
+    em = OVERSAMPLING * max(size, FINEST)
+    ink, borne = change_weight(draw_ink(load_face(path, index, em), char), weight * em)
+    longer = max(ink.shape)
+    return _centred(_scaled(ink, filled(longer / em) * size / longer), size), borne / em
 
 
 def draw_cropped(path: Path, index: int, char: str, em: int) -> Gray:
     """Draw a covered character at `em` pixels and crop it to its ink: (h, w), 0 paper, 255 full ink."""
-    canvas = draw_on_canvas(load_face(path, index, em), char, em)
-    box = ink_box(canvas)
-    assert box is not None, "a covered character has ink"
-    x, y, width, height = box
-    return canvas[y : y + height, x : x + width]
+    return draw_ink(load_face(path, index, em), char)

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import signal
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ocr_sweep.corpus.degrade import EM, degrade, draw_degradation
-from ocr_sweep.corpus.glyphs import Gray, draw_cropped, draw_glyph, normalise_ink
+from ocr_sweep.corpus.glyphs import Gray, draw_cropped, draw_glyph, draw_weighted, normalise_ink
 from ocr_sweep.corpus.pictures import UnreadableImageError, ink_of_gray, read_ink
 from ocr_sweep.errors import DataError, StoreError
 
 SMALL = 2000
 """Fewer images than this are made in this process: starting others would take longer."""
 
-_CHUNK = 64  # images sent to a process at once
+_CHUNK = 256  # images made by a process at once
+_AHEAD = 3  # chunks per process that are made before they are asked for: memory stays small
 _ATTEMPTS = 20  # draws of a degradation that leaves no ink
 
 
@@ -34,6 +37,8 @@ class GlyphJob:
     path: Path
     index: int
     char: str
+    extent: float | None = None  # longer side of its ink as a share of the em; None: measured when it is drawn
+    weight: float = 0.0  # change of the stroke width as a share of the em
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,45 @@ class Unreadable:
     reason: str
 
 
+@dataclass(frozen=True)
+class Batch:
+    """The images of consecutive jobs."""
+
+    images: NDArray[np.uint8]  # (n, S, S), without those that could not be made
+    unreadable: dict[int, str]  # number of a job in the batch -> why it has no image
+    held_back: tuple[int, ...]  # numbers of those whose strokes could not bear the weight that was asked for
+
+    def __len__(self) -> int:
+        return len(self.images) + len(self.unreadable)
+
+
 def make_image(job: Job, size: int) -> Gray | Unreadable:
     """Make one image of (S, S) pixels, 0 paper, 255 full ink."""
+    return _make(job, size)[0]
+
+
+def make_batch(jobs: Sequence[Job], size: int) -> Batch:
+    """Make the images of a few jobs, in order."""
+    made = [_make(job, size) for job in jobs]
+    images = [image for image, _ in made if not isinstance(image, Unreadable)]
+    return Batch(
+        np.stack(images) if images else np.empty((0, size, size), np.uint8),
+        {i: image.reason for i, (image, _) in enumerate(made) if isinstance(image, Unreadable)},
+        tuple(i for i, (_, held_back) in enumerate(made) if held_back),
+    )
+
+
+def _make(job: Job, size: int) -> tuple[Gray | Unreadable, bool]:
+    if isinstance(job, GlyphJob) and job.weight:
+        image, borne = draw_weighted(job.path, job.index, job.char, size, job.weight)
+        return image, abs(borne - job.weight) > 1e-6
+    return _make_plain(job, size), False
+
+
+def _make_plain(job: Job, size: int) -> Gray | Unreadable:
     match job:
-        case GlyphJob(path, index, char):
-            return draw_glyph(path, index, char, size)
+        case GlyphJob(path, index, char, extent):
+            return draw_glyph(path, index, char, size, extent=extent)
         case SimulatedJob():
             return _simulate(job, size)
         case ScanJob(path, rows):
@@ -111,12 +150,24 @@ def make_images(jobs: Sequence[Job], size: int, workers: int) -> Iterator[Gray |
     Raises:
         StoreError: a worker process died, most often for lack of memory.
     """
+    for batch in make_batches(jobs, size, workers):
+        images = iter(batch.images)
+        yield from (Unreadable(batch.unreadable[i]) if i in batch.unreadable else next(images) for i in range(len(batch)))
+
+
+def make_batches(jobs: Sequence[Job], size: int, workers: int) -> Iterator[Batch]:
+    """Make the images of all jobs, in order, some hundred at a time (see `make_images`)."""
+    chunks = (jobs[start : start + _CHUNK] for start in range(0, len(jobs), _CHUNK))
     if workers <= 1 or len(jobs) < SMALL:
-        yield from (make_image(job, size) for job in jobs)
+        yield from (make_batch(chunk, size) for chunk in chunks)
         return
     pool = ProcessPoolExecutor(workers, mp_context=get_context("forkserver"), initializer=_begin_worker)
     try:
-        yield from pool.map(partial(make_image, size=size), jobs, chunksize=_CHUNK)
+        waiting: deque[Future[Batch]] = deque(pool.submit(make_batch, chunk, size) for chunk in islice(chunks, _AHEAD * workers))
+        while waiting:
+            batch = waiting.popleft().result()
+            waiting += [pool.submit(make_batch, chunk, size) for chunk in islice(chunks, 1)]
+            yield batch
     except BrokenProcessPool as error:
         raise StoreError("a worker process died while making images (out of memory?); try again with fewer workers") from error
     finally:

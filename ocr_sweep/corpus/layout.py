@@ -52,7 +52,7 @@ class Entry:
 
 
 def lay_out(plan: CorpusPlan, read: list[ReadScan], left_out: dict[str, dict[str, Any]]) -> tuple[list[Entry], list[str]]:
-    """Return all rows in their order, and the names of the sets: train rendered, train scanned, overflow, then val and test.
+    """Return all rows in their order, and the names of the sets: train (glyphs by face, then scans), overflow, val and test.
 
     Args:
         left_out: what is left out here is added to it, by source.
@@ -76,22 +76,31 @@ def lay_out(plan: CorpusPlan, read: list[ReadScan], left_out: dict[str, dict[str
                 f"a corpus needs a {split} set, but no image fell to {split}; give it a larger share, or smaller groups"
             )
     number = {name: i for i, name in enumerate(sets)}
-    entries.sort(key=lambda entry: (number[entry.set_name], entry.source, class_id[entry.char]))  # stable: files stay in order
+    entries.sort(  # stable: files stay in order, and glyphs face by face, so that few faces are open at a time
+        key=lambda entry: (
+            number[entry.set_name],
+            entry.source,
+            0 if entry.source == Source.RENDERED else class_id[entry.char],
+        )
+    )
     return entries, sets
 
 
 def _rendered(plan: CorpusPlan) -> list[Entry]:
+    """Each glyph in every weight; a glyph and its weights are one group."""
+    weights = plan.recipe.rendered.weights if plan.recipe.rendered else []
     return [
         Entry(
             char,
             Source.RENDERED,
             "train",
             f"{face.label} {char}",
-            f"{char} in {face.label}",
-            GlyphJob(face.path, face.index, char),
+            f"{char} in {face.label}{f' at {weight:+g}' if weight else ''}",
+            GlyphJob(face.path, face.index, char, face.extents.get(char), weight),
         )
-        for face in plan.training_faces
-        for char in sorted(face.chars)
+        for face, held in plan.glyphs.by_face
+        for char in held
+        for weight in weights
     ]
 
 

@@ -16,6 +16,7 @@ from ocr_sweep.corpus.audit import check_sources
 from ocr_sweep.corpus.fonts import Face, Progress, Skipped, find_faces, renderer_version
 from ocr_sweep.corpus.glyphs import PREPROCESSING
 from ocr_sweep.corpus.jobs import probe
+from ocr_sweep.corpus.policy import GlyphChoice, check_faces_per_class, choose_glyphs
 from ocr_sweep.corpus.scans import ScannedSource, list_source
 from ocr_sweep.corpus.splits import hold_out
 
@@ -54,6 +55,13 @@ class CorpusPlan:
         roles = [[face.label, role] for face, role in self.roles]
         return fingerprint([FORMAT, recipe, self.inputs, roles, library_versions(), PREPROCESSING])
 
+    @cached_property
+    def glyphs(self) -> GlyphChoice:
+        """The glyphs that are trained on."""
+        faces_per_class = self.recipe.rendered.faces_per_class if self.recipe.rendered else None
+        chars, seed = self.recipe.charset.chars, self.recipe.seed
+        return choose_glyphs(self.training_faces, chars, faces_per_class=faces_per_class, seed=seed)
+
     @property
     def roles(self) -> list[tuple[Face, str]]:
         """Each face that is used, with "train" or "simulated"."""
@@ -84,6 +92,8 @@ def plan_corpus(recipe: CorpusConfig, *, data_root: Path, cache: Path, progress:
     drawn = {char for face in plan.training_faces for char in face.chars}
     scanned = {scan.char for source in sources for scan in source.scans}
     check_sources(chars, drawn, scanned, {char for source in sources for char in source.empty})
+    if recipe.rendered is not None:
+        check_faces_per_class(training, recipe.rendered.faces_per_class)
     return plan
 
 

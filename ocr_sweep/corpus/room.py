@@ -29,7 +29,8 @@ def estimate(plan: CorpusPlan) -> Estimate:
     """Count the images of a plan before any is made."""
     num_scans = sum(len(source.scans) for source in plan.sources)
     per_class = sum(config.val_per_class + config.test_per_class for config in plan.recipe.simulated)
-    drawn = sum(len(face.chars) for face in plan.training_faces)
+    weights = plan.recipe.rendered.weights if plan.recipe.rendered else []
+    drawn = sum(len(chars) for _, chars in plan.glyphs.by_face) * len(weights)
     held = len(plan.simulated_face.chars) if plan.simulated_face else 0
     images, pixels = num_scans + drawn + held * per_class, plan.recipe.image_size**2
     return Estimate(images, images * (pixels + _INDEX_BYTES), images * (pixels + _INDEX_BYTES) + num_scans * pixels)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ocr_sweep.config.corpus import CorpusConfig
-from ocr_sweep.corpus import jobs, plan_corpus
+from ocr_sweep.corpus import jobs, pieces, plan_corpus
 from ocr_sweep.errors import DataError, NotFoundError, StoreError
 from ocr_sweep.store import CorpusView, Source, rows_of_fold
 
@@ -81,29 +83,99 @@ def test_a_changed_size_rule_changes_the_fingerprint(recipe: Recipe, tmp_path: P
     assert before.inputs["renderer/probe"] != after.inputs["renderer/probe"] and before.fingerprint != after.fingerprint
 
 
-def test_a_killed_build_leaves_nothing_under_the_name_and_the_next_one_cleans_up(
-    recipe: Recipe, build: Build, tmp_path: Path
+KILLED_BUILD = """
+import os, signal, sys
+from pathlib import Path
+from ocr_sweep.config.corpus import CorpusConfig
+from ocr_sweep.corpus import build_corpus, jobs, pieces
+pieces.PIECE, jobs._CHUNK, jobs.SMALL = 8, 4, 0
+recipe, tmp, workers, stop = CorpusConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+def progress(what, done, total):
+    if stop.startswith(what) and done >= int(stop.split()[-1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+build_corpus(recipe, data_root=tmp / "data", corpora=tmp / "corpora", cache=tmp / "cache", workers=workers, progress=progress)
+"""
+
+
+def killed_build(recipe: CorpusConfig, folder: Path, workers: int, stop: str) -> int:
+    command = [sys.executable, "-c", KILLED_BUILD, recipe.model_dump_json(), str(folder), str(workers), stop]
+    return subprocess.run(command, check=False).returncode
+
+
+def folders(corpora: Path) -> list[Path]:
+    return [path for path in corpora.iterdir() if path.is_dir()]
+
+
+def test_a_killed_build_leaves_nothing_under_its_name_and_goes_on_to_the_same_bytes(
+    recipe: Recipe, book: Book, build: Build, scans: Path, tmp_path: Path
 ) -> None:
-    code = (
-        "import os, sys\nfrom pathlib import Path\nfrom ocr_sweep.config.corpus import CorpusConfig\n"
-        "from ocr_sweep.corpus import build_corpus\n"
-        "def progress(what, done, total):\n    if what == 'writing images' and done == total: os._exit(9)\n"
-        "tmp = Path(sys.argv[2])\nrecipe = CorpusConfig.model_validate_json(sys.argv[1])\n"
-        "build_corpus(recipe, data_root=tmp, corpora=tmp / 'corpora', cache=tmp / 'cache', workers=1, progress=progress)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code, recipe().model_dump_json(), str(tmp_path)], check=False)
-    assert done.returncode == 9
-    left = [path.name for path in (tmp_path / "corpora").iterdir() if path.is_dir()]
-    assert len(left) == 1 and left[0].endswith(".tmp")
-    view = build(recipe(seed=8))
-    assert [path for path in (tmp_path / "corpora").iterdir() if path.is_dir()] == [view.path]
+    wanted = recipe(scanned=[book()])
+    undisturbed = contents(build(wanted, scans, into="undisturbed"))
+    stops = [("reading scans 20", 1), ("writing images 12", 2), ("writing images 40", 1)]
+    for stop, workers in stops:
+        assert killed_build(wanted, tmp_path, workers, stop) == -signal.SIGKILL, stop
+        assert [path.suffix for path in folders(tmp_path / "corpora")] == [".tmp"]
+    assert killed_build(wanted, tmp_path, 1, "never") == 0
+    (finished,) = folders(tmp_path / "corpora")
+    assert {path.name: path.read_bytes() for path in finished.iterdir()} == undisturbed
+
+
+def test_finished_pieces_are_not_drawn_again_and_damaged_ones_are(
+    recipe: Recipe, build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = contents(build(recipe(), into="undisturbed"))
+    assert killed_build(recipe(), tmp_path, 1, "writing images 44") == -signal.SIGKILL  # 40 of 48 images are finished
+    drawn: list[int] = []
+    make_batch = jobs.make_batch
+    monkeypatch.setattr(jobs, "make_batch", lambda chunk, size: drawn.append(len(chunk)) or make_batch(chunk, size))
+    monkeypatch.setattr(pieces, "PIECE", 8)
+    (aside,) = folders(tmp_path / "corpora")
+    with (aside / "images.npy").open("r+b") as file:  # of the last finished piece one byte changes
+        file.seek(-8 * 32 * 32 + 5, 2)
+        file.write(b"\x7f")
+    assert contents(build(recipe())) == undisturbed
+    assert sum(drawn) in (16, 20)  # the damaged piece, the rest, and what a kill left behind the last finished piece
+
+
+def test_leftovers_of_other_builds_go_after_a_week(recipe: Recipe, build: Build, tmp_path: Path) -> None:
+    assert killed_build(recipe(), tmp_path, 1, "writing images 12") == -signal.SIGKILL
+    (left,) = folders(tmp_path / "corpora")
+    fresh = build(recipe(seed=8))
+    assert sorted(folders(tmp_path / "corpora")) == sorted([left, fresh.path])
+    for path in left.iterdir():
+        os.utime(path, (0, 0))
+    other = build(recipe(seed=9))
+    assert sorted(folders(tmp_path / "corpora")) == sorted([fresh.path, other.path])
+
+
+def test_a_mistake_in_the_data_leaves_nothing(recipe: Recipe, book: Book, build: Build, scans: Path, tmp_path: Path) -> None:
+    (scans / "book" / "天" / "0.png").write_text("no picture")
+    with pytest.raises(DataError):
+        build(recipe(scanned=[book()]), scans)
+    assert not folders(tmp_path / "corpora")
+
+
+def test_weights_of_a_glyph_are_one_group_and_the_manifest_counts_them(recipe: Recipe, build: Build, ipaex: Path) -> None:
+    view = build(recipe(rendered={"fonts": [str(ipaex)], "max_faces": 1, "weights": [0.0, 0.02, -0.03]}))
+    train = view.rows[view.indices("train")]
+    assert len(train) == 36 and len(set(train["group"])) == 12
+    counted = view.manifest["weights"]
+    assert [(row["weight"], row["images"]) for row in counted] == [(0.0, 12), (0.02, 12), (-0.03, 12)]
+    assert counted[0]["less_because_strokes_are_thin"] == 0
+    ink = view.images[view.indices("train")].reshape(12, 3, -1).mean(axis=(0, 2))
+    assert ink[2] < ink[0] < ink[1]
+
+
+def test_more_faces_than_there_are_is_refused(recipe: Recipe, build: Build, ipaex: Path) -> None:
+    with pytest.raises(DataError, match=r"faces_per_class: 5` asks for more images than the fonts can give: .*at most 1"):
+        build(recipe(rendered={"fonts": [str(ipaex)], "max_faces": 4, "faces_per_class": 5}))
 
 
 def test_a_full_disk_is_a_store_error(recipe: Recipe, build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(file: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("ocr_sweep.corpus.build._sync", full)
+    monkeypatch.setattr("ocr_sweep.corpus.pieces.sync", full)
     with pytest.raises(StoreError, match="building corpus tiny failed"):
         build(recipe())
     assert not [path for path in (tmp_path / "corpora").iterdir() if path.is_dir()]

@@ -10,7 +10,8 @@ import pytest
 from fontTools.ttLib import TTCollection, TTFont
 
 from ocr_sweep.corpus import fonts
-from ocr_sweep.corpus.fonts import covered_chars, find_faces, read_faces, system_fonts
+from ocr_sweep.corpus.coverage import examine
+from ocr_sweep.corpus.fonts import find_faces, read_faces, system_fonts
 from ocr_sweep.corpus.splits import hold_out
 from ocr_sweep.errors import DataError, NotFoundError, OcrSweepError
 
@@ -35,11 +36,13 @@ def test_tofu_behind_a_lying_cmap_is_found_on_the_bitmap(tmp_path: Path, subset:
             table.cmap[ord("地")] = ".notdef"
             table.cmap[ord("玄")] = table.cmap[ord("黃")] = table.cmap[ord("宇")]
     font.save(path)
-    assert set(covered_chars(path, 0, "天地玄黃宇")) == {"天"}  # 地 is tofu; one bitmap for three characters is a placeholder
+    assert set(examine(path, 0, "天地玄黃宇").glyph_hashes) == {
+        "天"
+    }  # 地 is tofu; one bitmap for three characters is a placeholder
 
 
 def test_blank_glyphs_are_not_covered(tmp_path: Path, ipaex: Path) -> None:
-    assert set(covered_chars(ipaex, 0, "天\u3000")) == {"天"}
+    assert set(examine(ipaex, 0, "天\u3000").glyph_hashes) == {"天"}
 
 
 def test_every_face_of_a_collection_is_read(tmp_path: Path, subset: Subset) -> None:
@@ -58,7 +61,7 @@ def test_coverage_is_remembered_and_a_damaged_cache_is_made_again(
     (remembered,) = (tmp_path / "coverage").iterdir()
     remembered.write_text("{")
     assert read_faces(ipaex, "天地", tmp_path) == first
-    monkeypatch.setattr(fonts, "covered_chars", None)
+    monkeypatch.setattr(fonts, "examine", None)
     assert read_faces(ipaex, "天地", tmp_path) == first
 
 
