@@ -82,6 +82,7 @@ def make_trial(trial_data: dict[str, Any]) -> Callable[..., TrialConfig]:
     def make(changes: dict[str, Any] | None = None) -> TrialConfig:
         data = copy.deepcopy(trial_data)
         data["optim"].setdefault("sgd_lr", None)
+        data["training"].setdefault("augment_on", "cpu")
         for path, value in (changes or {}).items():
             put(data, path, value)
         return TrialConfig.model_validate(data)

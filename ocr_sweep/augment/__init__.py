@@ -1,7 +1,8 @@
 """What may happen to a training image, per source and with a strength."""
 
 from ocr_sweep.augment.batch import augment_batch
-from ocr_sweep.augment.policy import POLICIES, Policy, Step
-from ocr_sweep.augment.sheet import op_sheet
+from ocr_sweep.augment.build import BUILT_IN, Treatment, treatments
+from ocr_sweep.augment.policy import Policy, Step
+from ocr_sweep.augment.sheet import policy_sheet
 
-__all__ = ["POLICIES", "Policy", "Step", "augment_batch", "op_sheet"]
+__all__ = ["BUILT_IN", "Policy", "Step", "Treatment", "augment_batch", "policy_sheet", "treatments"]

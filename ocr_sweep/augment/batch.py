@@ -1,13 +1,16 @@
-"""Distort a batch: each image by its source's policy, reproducibly whatever the batching."""
+"""Distort a batch image by image: each by its source's policy, reproducibly whatever the batching."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ocr_sweep.augment.policy import POLICIES
+from ocr_sweep.augment.build import Treatment
+from ocr_sweep.augment.chance import Stream
+from ocr_sweep.augment.geometry import warp_image
+from ocr_sweep.augment.policy import Drawn
 from ocr_sweep.errors import DataError
 from ocr_sweep.store import Source
 
@@ -15,7 +18,7 @@ from ocr_sweep.store import Source
 def augment_batch(
     images: NDArray[np.uint8],
     sources: NDArray[np.uint8],
-    strengths: Mapping[Source, float],
+    treatments: Mapping[Source, Treatment],
     *,
     seed: int,
     epoch: int,
@@ -26,7 +29,7 @@ def augment_batch(
     Args:
         images: (B, S, S), 0 is paper, 255 is ink.
         sources: (B,) a `Source` per image.
-        strengths: 0 to 1 for every source that occurs.
+        treatments: one for every source that occurs.
         seed: below 2**32.
         epoch: below 2**32.
         positions: (B,) places in the epoch's sequence. Each (seed, epoch, position) has chance of its own, so the
@@ -36,30 +39,40 @@ def augment_batch(
         (B, S, S), new memory.
 
     Raises:
-        DataError: a source has no strength, its strength is not within 0 to 1, or it has no policy.
+        DataError: a source has no treatment.
     """
-    distorting = _distorting(sources, strengths)
     result = np.array(images)
-    for i, source in enumerate(sources.tolist()):
-        if source in distorting:
-            rng = np.random.Generator(np.random.Philox(key=_key(seed, epoch, int(positions[i]))))
-            result[i] = POLICIES[source].apply(images[i], distorting[source], rng)
+    stream = Stream(seed, epoch, positions)
+    for places, drawn in draw_batch(sources, treatments, stream, images.shape[1]):
+        apply_drawn(result, places, drawn)
     return result
 
 
-def _distorting(sources: NDArray[np.uint8], strengths: Mapping[Source, float]) -> dict[Source, float]:
-    """The sources of the batch that have a strength above 0."""
-    present = [Source(source) for source in np.unique(sources).tolist()]
-    for source in present:
-        if source not in strengths:
-            raise DataError(f"strengths must name every source of the batch, but {source.name} is missing; give it 0 to keep it")
-        if not 0.0 <= strengths[source] <= 1.0:
-            raise DataError(f"0 <= strength <= 1 must hold, but got {strengths[source]} for {source.name}")
-        if strengths[source] > 0.0 and source not in POLICIES:
-            raise DataError(f"{source.name} images have no policy, but got strength {strengths[source]}; give it 0 to keep them")
-    return {source: strengths[source] for source in present if strengths[source] > 0.0}
+def draw_batch(
+    sources: NDArray[np.uint8], treatments: Mapping[Source, Treatment], stream: Stream, size: int
+) -> Iterator[tuple[NDArray[np.int64], Drawn]]:
+    """Draw what happens to the images of each source: their places in the batch, and the effects on them.
+
+    Raises:
+        DataError: a source has no treatment.
+    """
+    for number in np.unique(sources).tolist():
+        source = Source(number)
+        if source not in treatments:
+            raise DataError(f"every source of the batch must have a treatment, but {source.name} has none; leave its images out")
+        how = treatments[source]
+        if how.strength > 0.0:
+            places = np.flatnonzero(sources == number)
+            yield places, how.policy.draw(how.strength, size, stream, places)
 
 
-def _key(seed: int, epoch: int, position: int) -> NDArray[np.uint64]:
-    """Philox's 128-bit key; different (seed, epoch, position) never share one."""
-    return np.array([(seed << 32) | epoch, position], dtype=np.uint64)
+def apply_drawn(images: NDArray[np.uint8], places: NDArray[np.int64], drawn: Drawn) -> None:
+    """Distort, in place, the images (B, S, S) at some places."""
+    warps = drawn.warps
+    bent = np.any(warps.bends, axis=(1, 2, 3)).tolist()
+    for i in np.flatnonzero(warps.moved).tolist():
+        images[places[i]] = warp_image(images[places[i]], warps.matrices[i], warps.bends[i] if bent[i] else None)
+    for happening in drawn.tone:
+        apply = happening.op.apply
+        for place, entry in zip(places[happening.places].tolist(), happening.parameters, strict=True):
+            images[place] = apply(images[place], entry)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
-from imgaug.augmenters.blur import blur_gaussian_
 from numpy.typing import NDArray
 
-from ocr_sweep.augment.op import Image, Range, draw_between
+from ocr_sweep.augment.op import Chance, Entry, Image, Parameters, Range, between
+
+LEAST_SIGMA = 1e-3  # pixels; below it nothing happens
+LINE_SAMPLES = 65  # of a motion: enough for a line of 32 pixels
+
+
+def gaussian_radius(sigma: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Pixels that the kernel reaches to each side: 1.65 sigma at least (imgaug's choice for small sigmas), and two."""
+    return np.asarray(np.maximum(2, np.ceil(1.65 * sigma)), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -18,14 +25,19 @@ class GaussianBlur:
     """Out of focus."""
 
     sigma_range: Range  # share of the side
+    num_draws: ClassVar[int] = 1
 
-    def draw(self, rng: np.random.Generator, strength: float, size: int) -> float:
-        """Draw sigma in pixels."""
-        return size * draw_between(rng, self.sigma_range, strength)
+    def draw(self, chance: Chance, strength: float, size: int) -> Parameters:
+        """Draw sigma in pixels, (m,)."""
+        return size * between(chance[:, 0], self.sigma_range, strength)
 
-    def apply(self, image: Image, parameters: float) -> Image:
-        """Blur (S, S); below a thousandth of a pixel nothing happens."""
-        return np.asarray(blur_gaussian_(image.copy(), parameters), dtype=np.uint8)
+    def apply(self, image: Image, entry: Entry) -> Image:
+        """Blur (S, S)."""
+        sigma = float(entry)
+        if sigma < LEAST_SIGMA:
+            return image.copy()
+        side = 2 * int(gaussian_radius(entry)) + 1
+        return np.asarray(cv2.GaussianBlur(image, (side, side), sigma), dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -33,27 +45,26 @@ class MotionBlur:
     """Page or camera moved."""
 
     length_range: Range  # share of the side
+    num_draws: ClassVar[int] = 2
 
-    def draw(self, rng: np.random.Generator, strength: float, size: int) -> NDArray[np.float32]:
-        """Draw length and direction, and return the kernel: a straight line whose sum is 1."""
-        half = 0.5 * size * draw_between(rng, self.length_range, strength)
-        direction = math.pi * rng.random()
-        return _line_kernel(half * math.cos(direction), half * math.sin(direction))
+    def draw(self, chance: Chance, strength: float, size: int) -> Parameters:
+        """Draw length and direction, and give half the way in x and y, (m, 2) in pixels."""
+        half = 0.5 * size * between(chance[:, 0], self.length_range, strength)
+        direction = np.pi * chance[:, 1]
+        return np.stack([half * np.cos(direction), half * np.sin(direction)], axis=1)
 
-    def apply(self, image: Image, parameters: NDArray[np.float32]) -> Image:
+    def apply(self, image: Image, entry: Entry) -> Image:
         """Smear (S, S) along the line."""
-        return np.asarray(cv2.filter2D(image, -1, parameters), dtype=np.uint8)
+        reach = int(np.ceil(np.abs(entry).max()))
+        return np.asarray(cv2.filter2D(image, -1, line_kernels(entry[None], reach)[0]), dtype=np.uint8)
 
 
-def _line_kernel(dx: float, dy: float) -> NDArray[np.float32]:
-    """Line from (-dx, -dy) to (dx, dy) pixels as an odd square kernel; each sample is shared by its four neighbours."""
-    reach = math.ceil(max(abs(dx), abs(dy)))
-    share = np.linspace(-1.0, 1.0, 4 * reach + 1)
-    x, y = reach + share * dx, reach + share * dy
-    kernel = np.zeros((2 * reach + 2, 2 * reach + 2), dtype=np.float32)
-    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
-    for i in (0, 1):
-        for j in (0, 1):
-            weight = np.abs(1 - i - (x - left)) * np.abs(1 - j - (y - top))
-            np.add.at(kernel, (top + j, left + i), weight)
-    return kernel[:-1, :-1] / np.float32(len(share))
+def line_kernels(ways: Parameters, reach: int) -> NDArray[np.float32]:
+    """Lines from (-dx, -dy) to (dx, dy) pixels as kernels (m, k, k), k = 2 reach + 1, whose sum is 1.
+
+    Samples along the line are shared by the four pixels around them, in proportion to nearness.
+    """
+    share = np.linspace(-1.0, 1.0, LINE_SAMPLES)
+    cells = np.arange(-reach, reach + 1)
+    weights = np.maximum(0.0, 1.0 - np.abs(ways[:, :, None, None] * share[:, None] - cells))  # (m, 2, samples, k)
+    return np.asarray(weights[:, 1].swapaxes(1, 2) @ weights[:, 0] / LINE_SAMPLES, dtype=np.float32)

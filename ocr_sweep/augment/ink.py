@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
 from imgaug.augmenters.contrast import adjust_contrast_gamma
-from numpy.typing import NDArray
 
-from ocr_sweep.augment.op import Image, Range, draw_between, draw_field
+from ocr_sweep.augment.op import Chance, Entry, Image, Parameters, Range, between, enlarge
 
-_BLOTCH_CELLS = 4
+BLOTCH_CELLS = 4
+
+
+class _Linear:
+    def apply(self, image: Image, entry: Entry) -> Image:
+        """Map tones of (S, S) by a factor and a summand."""
+        return np.asarray(cv2.addWeighted(image, float(entry[0]), image, 0.0, float(entry[1])), dtype=np.uint8)
 
 
 @dataclass(frozen=True)
-class InkFade:
+class InkFade(_Linear):
     """Ink pales and paper yellows."""
 
     ink_range: Range  # tone of full ink, share of 255
     paper_range: Range  # tone of clean paper, share of 255
+    num_draws: ClassVar[int] = 2
 
-    def draw(self, rng: np.random.Generator, strength: float, size: int) -> tuple[float, float]:
-        """Draw the tones of ink and paper."""
-        return draw_between(rng, self.ink_range, strength, neutral=1.0), draw_between(rng, self.paper_range, strength)
-
-    def apply(self, image: Image, parameters: tuple[float, float]) -> Image:
-        """Map 0..255 of (S, S) to paper..ink."""
-        ink, paper = parameters
-        return np.asarray(cv2.addWeighted(image, ink - paper, image, 0.0, 255.0 * paper), dtype=np.uint8)
+    def draw(self, chance: Chance, strength: float, size: int) -> Parameters:
+        """Draw the tones of ink and paper, and give (m, 2): factor and summand that map 0..255 to paper..ink."""
+        ink = between(chance[:, 0], self.ink_range, strength, neutral=1.0)
+        paper = between(chance[:, 1], self.paper_range, strength)
+        return np.stack([ink - paper, 255.0 * paper], axis=1)
 
 
 @dataclass(frozen=True)
@@ -36,16 +40,16 @@ class UnevenInk:
     """Ink is dense here and dry there."""
 
     loss_range: Range  # share of the ink that the driest place loses
+    num_draws: ClassVar[int] = 1 + BLOTCH_CELLS**2
 
-    def draw(self, rng: np.random.Generator, strength: float, size: int) -> NDArray[np.float32]:
-        """Draw what share of the ink stays at each pixel, (S, S)."""
-        loss = draw_between(rng, self.loss_range, strength)
-        blotches = cv2.resize(draw_field(rng, _BLOTCH_CELLS, 1), (size, size), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(1.0 - loss * (0.5 + 0.5 * blotches), dtype=np.float32)
+    def draw(self, chance: Chance, strength: float, size: int) -> Parameters:
+        """Draw what share of the ink stays, coarsely: (m, BLOTCH_CELLS, BLOTCH_CELLS)."""
+        loss = between(chance[:, 0], self.loss_range, strength)
+        return 1.0 - loss[:, None, None] * chance[:, 1:].reshape(-1, BLOTCH_CELLS, BLOTCH_CELLS)
 
-    def apply(self, image: Image, parameters: NDArray[np.float32]) -> Image:
+    def apply(self, image: Image, entry: Entry) -> Image:
         """Thin the ink of (S, S)."""
-        return (image * parameters).astype(np.uint8)
+        return np.asarray(np.rint(image * enlarge(entry, image.shape[0])), dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -53,30 +57,27 @@ class Gamma:
     """Grey edges of strokes get darker or lighter, full ink and clean paper stay."""
 
     gamma_range: Range  # exponent
+    num_draws: ClassVar[int] = 1
 
-    def draw(self, rng: np.random.Generator, strength: float, size: int) -> float:
-        """Draw the exponent."""
-        return draw_between(rng, self.gamma_range, strength, neutral=1.0)
+    def draw(self, chance: Chance, strength: float, size: int) -> Parameters:
+        """Draw the exponent, (m,)."""
+        return between(chance[:, 0], self.gamma_range, strength, neutral=1.0)
 
-    def apply(self, image: Image, parameters: float) -> Image:
+    def apply(self, image: Image, entry: Entry) -> Image:
         """Raise (S, S) / 255 to the exponent."""
-        return np.asarray(adjust_contrast_gamma(image, parameters), dtype=np.uint8)
+        return np.asarray(adjust_contrast_gamma(image, float(entry)), dtype=np.uint8)
 
 
 @dataclass(frozen=True)
-class BrightnessContrast:
+class BrightnessContrast(_Linear):
     """The scanner's exposure: contrast about middle grey, and brightness."""
 
     contrast_range: Range  # factor
     brightness_range: Range  # share of 255, added
+    num_draws: ClassVar[int] = 2
 
-    def draw(self, rng: np.random.Generator, strength: float, size: int) -> tuple[float, float]:
-        """Draw factor and summand."""
-        factor = draw_between(rng, self.contrast_range, strength, neutral=1.0)
-        return factor, draw_between(rng, self.brightness_range, strength)
-
-    def apply(self, image: Image, parameters: tuple[float, float]) -> Image:
-        """Spread (S, S) about 127.5 and shift it."""
-        factor, brightness = parameters
-        offset = 127.5 * (1.0 - factor) + 255.0 * brightness
-        return np.asarray(cv2.addWeighted(image, factor, image, 0.0, offset), dtype=np.uint8)
+    def draw(self, chance: Chance, strength: float, size: int) -> Parameters:
+        """Draw (m, 2): the factor, and the summand that keeps 127.5 but for the brightness."""
+        factor = between(chance[:, 0], self.contrast_range, strength, neutral=1.0)
+        brightness = between(chance[:, 1], self.brightness_range, strength)
+        return np.stack([factor, 127.5 * (1.0 - factor) + 255.0 * brightness], axis=1)

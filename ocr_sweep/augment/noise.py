@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocr_sweep.augment.op import Image, Range, draw_between, draw_field
+from ocr_sweep.augment.chance import BYTE_SUM_MEAN, BYTE_SUM_STD, WORD, byte_sums, pixel_words
+from ocr_sweep.augment.op import Chance, Entry, Image, Parameters, Range, between, enlarge
 
-_STAIN_CELLS = 6
+STAIN_CELLS = 6
 
 
 @dataclass(frozen=True)
@@ -18,17 +20,19 @@ class PaperNoise:
     """Grain of the paper and soft stains, on ink as well."""
 
     amplitude_range: Range  # standard deviation of the grain, share of 255; stains are up to twice as dark
+    num_draws: ClassVar[int] = 2 + STAIN_CELLS**2
 
-    def draw(self, rng: np.random.Generator, strength: float, size: int) -> NDArray[np.int16]:
-        """Draw what is added to each pixel, (S, S)."""
-        amplitude = 255.0 * draw_between(rng, self.amplitude_range, strength)
-        grain = rng.standard_normal((size, size), dtype=np.float32)
-        stains = cv2.resize(draw_field(rng, _STAIN_CELLS, 1), (size, size), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(amplitude * (grain + 1.0 + stains), dtype=np.int16)
+    def draw(self, chance: Chance, strength: float, size: int) -> Parameters:
+        """Draw (m, 2 + STAIN_CELLS**2): amplitude and key of the grain, and the stains coarsely, all in grey levels."""
+        amplitude = 255.0 * between(chance[:, :1], self.amplitude_range, strength)
+        return np.hstack([amplitude, np.floor(chance[:, 1:2] * WORD), 2.0 * amplitude * chance[:, 2:]])
 
-    def apply(self, image: Image, parameters: NDArray[np.int16]) -> Image:
+    def apply(self, image: Image, entry: Entry) -> Image:
         """Add the noise to (S, S), within 0..255."""
-        return np.asarray(cv2.add(image, parameters, dtype=cv2.CV_8U), dtype=np.uint8)
+        size, step = image.shape[0], float(entry[0]) / BYTE_SUM_STD
+        noise = enlarge(entry[2:].reshape(STAIN_CELLS, STAIN_CELLS) - step * BYTE_SUM_MEAN, size)
+        noise += byte_sums(pixel_words(size, float(entry[1]))) * np.float32(step)
+        return np.asarray(cv2.add(image, np.rint(noise, out=noise), dtype=cv2.CV_8U), dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,21 @@ class SaltAndPepper:
     """Specks of ink on paper and of paper on ink."""
 
     share_range: Range  # share of the pixels
+    num_draws: ClassVar[int] = 2
 
-    def draw(self, rng: np.random.Generator, strength: float, size: int) -> NDArray[np.int16]:
-        """Draw for each pixel, (S, S): -255 becomes paper, 255 becomes ink, 0 stays."""
-        share = draw_between(rng, self.share_range, strength)
-        chance = rng.random((size, size), dtype=np.float32)
-        return np.where(chance < 0.5 * share, -255, np.where(chance > 1.0 - 0.5 * share, 255, 0)).astype(np.int16)
+    def draw(self, chance: Chance, strength: float, size: int) -> Parameters:
+        """Draw (m, 2): the share, and the key of the pixels' chance."""
+        return np.stack([between(chance[:, 0], self.share_range, strength), np.floor(chance[:, 1] * WORD)], axis=1)
 
-    def apply(self, image: Image, parameters: NDArray[np.int16]) -> Image:
+    def apply(self, image: Image, entry: Entry) -> Image:
         """Speckle (S, S)."""
-        return np.asarray(cv2.add(image, parameters, dtype=cv2.CV_8U), dtype=np.uint8)
+        words, limit = pixel_words(image.shape[0], float(entry[1])), speck_limits(entry[:1])[0]
+        specks = image.copy()
+        specks[words < limit] = 0
+        specks[words >= WORD - limit] = 255
+        return specks
+
+
+def speck_limits(shares: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Below which random word a pixel becomes paper; as many of the greatest words become ink. (m,)"""
+    return np.floor(0.5 * shares * WORD).astype(np.int64)

@@ -1,45 +1,39 @@
-"""A contact sheet: every effect at five strengths, and both policies, so that a person can judge them by eye."""
+"""A contact sheet: every effect of a policy at five strengths, and the whole policy, so that a person can judge by eye."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import partial
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ocr_sweep.augment.batch import apply_drawn
+from ocr_sweep.augment.chance import Stream
 from ocr_sweep.augment.op import Image
-from ocr_sweep.augment.policy import RENDERED, SCANNED, Policy, Step
+from ocr_sweep.augment.policy import Policy, Step
 
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 _CELL, _GAP, _LABEL, _HEAD = 72, 4, 190, 24  # pixels
 _SHOWN = 4  # draws of each effect and strength, from which the one that changes most is shown
-_POLICY_ROWS = 3
+_POLICY_ROWS = 4
 
 
-def op_sheet(glyph: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Draw (S, S), 0 paper and 255 ink, under each effect of both policies; a row per effect, a column per strength.
+def policy_sheet(glyph: NDArray[np.uint8], policy: Policy, name: str) -> NDArray[np.uint8]:
+    """Draw (S, S), 0 paper and 255 ink, under each effect of a policy; a row per effect, a column per strength.
 
     Of four draws the one that changes the glyph most is shown, so that the sheet shows what a range can do. The last
-    rows are whole policies as training sees them.
+    rows are the whole policy as training sees it.
 
     Returns:
         (H, W) with dark ink on white, ready to be saved as an image.
     """
     rows = [("as it is", [glyph] * len(STRENGTHS))]
-    rows += [(_name(step), [_strongest(step, glyph, strength) for strength in STRENGTHS]) for step in _distinct_steps()]
-    for name, policy in (("RENDERED", RENDERED), ("SCANNED", SCANNED)):
-        rows += [(f"policy {name}", _policy_row(policy, glyph, seed)) for seed in range(_POLICY_ROWS)]
+    rows += [(_name(step), [_strongest(step, glyph, strength) for strength in STRENGTHS]) for step in policy.steps]
+    drawn = [_draws(policy, glyph, strength, _POLICY_ROWS) for strength in STRENGTHS]
+    rows += [(f"policy {name}", [column[row] for column in drawn]) for row in range(_POLICY_ROWS)]
     heads = [_heading([f"{strength:g}" for strength in STRENGTHS])]
     return np.vstack(heads + [_row(name, images) for name, images in rows])
-
-
-def _distinct_steps() -> list[Step]:
-    """The rendered policy's steps, and those kinds that only the scanned one has."""
-    kinds = {type(step.op) for step in RENDERED.steps}
-    return [*RENDERED.steps, *(step for step in SCANNED.steps if type(step.op) not in kinds)]
 
 
 def _name(step: Step) -> str:
@@ -47,16 +41,14 @@ def _name(step: Step) -> str:
 
 
 def _strongest(step: Step, glyph: Image, strength: float) -> Image:
-    draws = [_once(lambda rng: step.op.apply(glyph, step.op.draw(rng, strength, glyph.shape[0])), i) for i in range(_SHOWN)]
-    return max(draws, key=lambda image: cv2.norm(image, glyph, cv2.NORM_L1))
+    always = Policy((Step(step.op, 1.0 / strength),))
+    return max(_draws(always, glyph, strength, _SHOWN), key=lambda image: cv2.norm(image, glyph, cv2.NORM_L1))
 
 
-def _policy_row(policy: Policy, glyph: Image, seed: int) -> list[Image]:
-    return [_once(partial(policy.apply, glyph, strength), seed) for strength in STRENGTHS]
-
-
-def _once(draw: Callable[[np.random.Generator], Image], seed: int) -> Image:
-    return draw(np.random.Generator(np.random.Philox(seed)))
+def _draws(policy: Policy, glyph: Image, strength: float, how_many: int) -> list[Image]:
+    images, places = np.stack([glyph] * how_many), np.arange(how_many)
+    apply_drawn(images, places, policy.draw(strength, glyph.shape[0], Stream(0, 0, places), places))
+    return list(images)
 
 
 def _row(name: str, images: list[Image]) -> NDArray[np.uint8]:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from ocr_sweep.augment.policy import Policy
     from ocr_sweep.config.corpus import CorpusConfig
     from ocr_sweep.config.paths import Paths
+    from ocr_sweep.config.study import StudyConfig
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -61,43 +63,69 @@ def build(
 def sheet(
     study: Annotated[str, typer.Argument(help="A study, or the path of a corpus recipe.")],
     char: Annotated[str, typer.Option(help="The character to show; without it, the first of the charset.")] = "",
+    source: Annotated[str, typer.Option(help="Whose policy to show: rendered, scanned or generated.")] = "rendered",
 ) -> None:
-    """Draw what augmentation does to a glyph: every effect at five strengths, and whole policies.
+    """Draw what augmentation does to a glyph: every effect of a policy at five strengths, and the whole policy.
 
-    Example: ocr-sweep corpus sheet unet_aug --char 龍
+    The policy is the study's own where it states one, and the built-in one otherwise.
+
+    Example: ocr-sweep corpus sheet unet_aug --char 龍 --source scanned
     """
     from PIL import Image
 
-    from ocr_sweep.augment.sheet import op_sheet
+    from ocr_sweep.augment.sheet import policy_sheet
     from ocr_sweep.cli.console import console, corpus_progress
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.errors import NotFoundError
     from ocr_sweep.sweep.corpora import open_corpus
 
     paths = Paths.find()
+    policy = _policy(study, source, paths)
     with corpus_progress() as progress:
         view = open_corpus(recipe_of(study, paths), paths, progress)
     char = char or view.chars[0]
     if len(char) != 1 or char not in view.chars:
         raise NotFoundError(f"--char must be one of the {view.num_classes} characters of {study}, but got '{char}'")
     paths.reports.mkdir(parents=True, exist_ok=True)
-    path = paths.reports / f"{view.manifest['recipe']['name']}-augmentation-U+{ord(char):04X}.png"
+    path = paths.reports / f"{view.manifest['recipe']['name']}-augmentation-{source}-U+{ord(char):04X}.png"
     glyph = view.images[view.glyph_indices[view.chars.index(char)]]
-    Image.fromarray(op_sheet(glyph)).save(path)
+    Image.fromarray(policy_sheet(glyph, policy, source.upper())).save(path)
     console.print(f"the sheet is in {path}")
+
+
+def _policy(study: str, source: str, paths: Paths) -> Policy:
+    """The policy of a source: a study's own, or the built-in one."""
+    from ocr_sweep.augment.build import BUILT_IN, treatment
+    from ocr_sweep.errors import NotFoundError
+
+    if source not in BUILT_IN:
+        raise NotFoundError(f"--source must be one of {', '.join(BUILT_IN)}, but got '{source}'")
+    found = _study(study, paths)
+    block = getattr(found.base.augment, source) if found else None
+    if block is None and found is not None:
+        block = found.base.augment.rendered  # what a source that is left out goes by
+    return treatment(source, block).policy if block else BUILT_IN[source]
+
+
+def _study(name: str, paths: Paths) -> StudyConfig | None:
+    """The study of that name; None for a recipe."""
+    from ocr_sweep.config.load import find_study, load_study
+    from ocr_sweep.config.yaml_file import read_yaml
+
+    if (paths.sweeps / "corpora" / f"{name}.yaml").is_file():
+        return None
+    file = find_study(name, paths.sweeps)
+    return load_study(file, paths.sweeps) if "base" in (read_yaml(file, (paths.sweeps,)).data or {}) else None
 
 
 def recipe_of(study: str, paths: Paths) -> CorpusConfig:
     """The corpus recipe of a study, or the recipe itself."""
     from pathlib import Path
 
-    from ocr_sweep.config.load import find_study, load_corpus, load_study
-    from ocr_sweep.config.yaml_file import read_yaml
+    from ocr_sweep.config.load import load_corpus
 
     recipe = paths.sweeps / "corpora" / f"{study}.yaml"
     if recipe.is_file():
         return load_corpus(recipe, paths.sweeps)
-    file = find_study(study, paths.sweeps)
-    if "base" in (read_yaml(file, (paths.sweeps,)).data or {}):
-        return load_study(file, paths.sweeps).base.corpus
-    return load_corpus(Path(study), paths.sweeps)
+    found = _study(study, paths)
+    return found.base.corpus if found else load_corpus(Path(study), paths.sweeps)

@@ -129,7 +129,7 @@ def _blocks_of(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _chosen(block: type[BaseModel], data: dict[str, Any]) -> bool:
-    for tag in ("kind", "type"):
+    for tag in ("kind", "type", "op"):
         field = block.model_fields.get(tag)
         if field is not None and tag in data:
             return data[tag] in typing.get_args(field.annotation)

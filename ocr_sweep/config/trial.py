@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from ocr_sweep.config.augment import AugmentConfig
 from ocr_sweep.config.block import Strict
 from ocr_sweep.config.corpus import CorpusConfig
 
@@ -30,19 +31,6 @@ class TimmConfig(Strict):
 
 
 ModelConfig = Annotated[UNetConfig | TimmConfig, Field(discriminator="kind")]
-
-
-class SourceAugment(Strict):
-    """How far the images of one source are distorted in training."""
-
-    strength: float = Field(ge=0.0, le=1.0)  # 0: untouched; 1: the policy's full ranges
-
-
-class AugmentConfig(Strict):
-    """One strength per training source; the policies themselves stand in `ocr_sweep.augment`."""
-
-    rendered: SourceAugment
-    scanned: SourceAugment
 
 
 class LossConfig(Strict):
@@ -85,6 +73,7 @@ class TrainingConfig(Strict):
     sampling: Literal["instance", "square_root", "class_balanced"]
     threads: int = Field(ge=1, le=1024)  # CPU threads of this trial; equal bits need equal threads
     fold: int = Field(default=0, ge=0, lt=50)  # the one that validates, where the corpus has folds
+    augment_on: Literal["cpu", "batch"] = "cpu"  # cpu: image by image; batch: whole batches where the network is, GPU or CPU
 
 
 class TrialConfig(Strict):

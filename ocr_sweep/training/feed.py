@@ -9,10 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ocr_sweep.augment import augment_batch
-from ocr_sweep.config.trial import AugmentConfig, TrainingConfig
+from ocr_sweep.augment import augment_batch, treatments
+from ocr_sweep.augment.batched import augment_tensor, resize
+from ocr_sweep.config.augment import AugmentConfig
+from ocr_sweep.config.trial import TrainingConfig
 from ocr_sweep.errors import DataError
-from ocr_sweep.store import CorpusView, Source, resized
+from ocr_sweep.store import CorpusView, resized
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,22 @@ class Batch:
 class Feed:
     """The training batches of a trial, each a function of (seed, epoch, batch number) alone.
 
+    With `augment_on: batch`, images go to `device` as they are stored and are distorted there.
+
     Raises:
         DataError: there are fewer than two training images.
     """
 
-    def __init__(self, view: CorpusView, training: TrainingConfig, augment: AugmentConfig, *, seed: int, image_size: int) -> None:
+    def __init__(
+        self,
+        view: CorpusView,
+        training: TrainingConfig,
+        augment: AugmentConfig,
+        *,
+        seed: int,
+        image_size: int,
+        device: torch.device | None = None,
+    ) -> None:
         self._view = view
         self._seed = seed
         self._image_size = image_size
@@ -41,7 +54,8 @@ class Feed:
             raise DataError(f"a training set must hold at least 2 images, but got {len(self._train)}")
         self._weights = sampling_weights(view.class_ids[self._train], training.sampling)
         self._num_draws = training.images_per_epoch or len(self._train)
-        self._strengths = {Source.RENDERED: augment.rendered.strength, Source.SCANNED: augment.scanned.strength}
+        self._treatments = treatments(augment)
+        self._device = (device or torch.device("cpu")) if training.augment_on == "batch" else None
         self._order: tuple[int, NDArray[np.int64]] = (-1, self._train)
 
     @property
@@ -57,16 +71,19 @@ class Feed:
         first = number * self._batch_size
         chosen = self._order[1][first : first + self._batch_size]
         clean = self._view.images[chosen]  # (B, S, S)
-        augmented = augment_batch(
-            clean,
-            self._view.rows["source"][chosen],
-            self._strengths,
-            seed=self._seed,
-            epoch=epoch,
-            positions=np.arange(first, first + len(chosen)),
-        )
+        images = self._augmented(clean, chosen, epoch, first)
         labels = torch.from_numpy(self._view.class_ids[chosen])
-        return Batch(to_tensor(augmented, self._image_size), to_tensor(clean, self._image_size), labels)
+        return Batch(images, to_tensor(clean, self._image_size), labels)
+
+    def _augmented(self, clean: NDArray[np.uint8], chosen: NDArray[np.int64], epoch: int, first: int) -> Tensor:
+        """The distorted images of a batch, (B, 1, S, S), where `augment_on` says."""
+        sources, positions = self._view.rows["source"][chosen], np.arange(first, first + len(chosen))
+        if self._device is None:
+            images = augment_batch(clean, sources, self._treatments, seed=self._seed, epoch=epoch, positions=positions)
+            return to_tensor(images, self._image_size)
+        stored = torch.from_numpy(np.array(clean)).to(self._device)
+        moved = augment_tensor(stored, sources, self._treatments, seed=self._seed, epoch=epoch, positions=positions)
+        return resize(moved.float(), self._image_size).unsqueeze(1).div_(255)
 
     def _draw(self, epoch: int) -> NDArray[np.int64]:
         return draw_order(len(self._train), self._num_draws, self._weights, seed=self._seed, epoch=epoch)

@@ -88,7 +88,9 @@ class Trainer:
         _set_head_bias(self.model, view.num_classes, initial_head_bias(config.loss.kind, view.num_classes))
         self.model.to(self.device)
         _to_channels_last(self.model)
-        self.feed = Feed(view, config.training, config.augment, seed=config.seed, image_size=config.image_size)
+        self.feed = Feed(
+            view, config.training, config.augment, seed=config.seed, image_size=config.image_size, device=self.device
+        )
         self.num_steps = config.training.epochs * self.feed.batches_per_epoch
         self.progress = Progress()
         self.best_weights: dict[str, Tensor] = {}

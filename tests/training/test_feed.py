@@ -122,3 +122,14 @@ def test_too_few_images_are_refused(make_feed: MakeFeed, tiny_corpus: CorpusView
     rows["set_id"][1:] = 3
     with pytest.raises(DataError, match="a training set must hold at least 2 images, but got 1"):
         make_feed(view=replace(tiny_corpus, rows=rows))
+
+
+def test_whole_batches_are_augmented_as_single_images_are(make_feed: MakeFeed) -> None:
+    one, other = make_feed().batch(1, 0), make_feed(augment_on="batch").batch(1, 0)
+    assert torch.equal(one.clean, other.clean) and torch.equal(one.labels, other.labels)
+    assert not torch.equal(other.images, other.clean)
+    apart = (one.images - other.images).abs().flatten(1).mean(dim=1) * 255
+    assert apart.median() < 0.1 and apart.max() < 8
+    larger = make_feed(image_size=24, augment_on="batch").batch(1, 0).images
+    assert larger.shape == (16, 1, 24, 24)
+    assert (larger - make_feed(image_size=24).batch(1, 0).images).abs().mean() * 255 < 0.5

@@ -82,6 +82,17 @@ def test_an_interrupted_training_ends_with_the_same_bits(model: str, handover_at
         assert ending(last) == whole, name
 
 
+def test_augmentation_of_whole_batches_ends_with_the_same_bits_and_near_the_other(sit: Sit, make_trial: MakeTrial) -> None:
+    config = make_trial({**MODELS["encoder"], "training.augment_on": "batch", "training.epochs": 2})
+    whole = ending(sit(config, "whole"))
+    for batches in (2, 1):
+        assert sit(config, "often", stop_after=batches).trained is None
+    assert ending(sit(config, "often")) == whole
+    single = sit(make_trial({**MODELS["encoder"], "training.epochs": 2}), "single").listener.told
+    for one, other in zip(single, whole["told"], strict=True):
+        assert one[1]["epoch/train_loss"] == pytest.approx(other["epoch/train_loss"], rel=0.02)
+
+
 def test_other_seeds_give_other_bits(sit: Sit, make_trial: MakeTrial) -> None:
     one, other = (ending(sit(make_trial({"seed": seed, "training.epochs": 1}), f"seed{seed}")) for seed in (3, 4))
     assert one["network"] != other["network"]
