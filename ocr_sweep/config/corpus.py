@@ -69,13 +69,27 @@ class SplitShares(Strict):
 
 
 class ScannedConfig(Strict):
-    """A folder of real images, `<CHARACTER or U+XXXX>/<image>`, under the data root."""
+    """Real images under the data root: `<CHARACTER or U+XXXX>/<image>`, or any images with a label CSV, or pages with boxes."""
 
     name: Identifier  # names the sets val/<name> and test/<name>
-    path: str = Field(min_length=1)  # folder under the data root
+    path: str = Field(min_length=1)  # folder under the data root, or a .zip or .tar(.gz, .bz2, .xz) archive of it
     split: SplitShares
-    group: str | None  # column of the folder's meta.csv (writer, page); null: each image is its own group
+    group: str | None  # column (writer, page) of meta.csv, of `labels` or of `boxes`; null: each image or page is its own group
     max_bad: float = Field(ge=0.0, le=1.0)  # share of unreadable images that is left out instead of refused
+    labels: str | None = None  # CSV in the folder with the columns file, label; null: the folders' names are the labels
+    boxes: str | None = None  # CSV or COCO JSON in the folder that boxes the characters on page images; null: no pages
+    box_margin: float = Field(default=0.1, ge=0.0, le=1.0)  # cut around a box on each side, as a share of its longer side
+    train_only: str | None = None  # CSV in the folder with the column file: only these train; val and test stay; null: all
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.boxes is not None and self.labels is not None:
+            raise ValueError("a source is read through `labels` or through `boxes`, but got both; write two sources")
+        if self.boxes is not None and self.train_only is not None:
+            raise ValueError(
+                "`train_only` names image files, and the boxes of a page are none; take the boxes out of the file `boxes`"
+            )
+        return self
 
 
 class SimulatedConfig(Strict):
@@ -135,6 +149,9 @@ class CorpusConfig(Strict):
         trains = any(source.split.train > 0 for source in self.scanned)
         if self.folds is not None and not trains:
             raise ValueError("`folds` cuts training scans, but no scanned source has split.train > 0; leave `folds` out")
+        listed = [source.name for source in self.scanned if source.train_only]
+        if self.folds is not None and listed:
+            raise ValueError(f"`folds` and `train_only` (of {', '.join(listed)}) exclude each other: leave one out")
         if self.pseudo_tail and not trains:
             raise ValueError("`pseudo_tail` hides training scans, but no scanned source has split.train > 0; leave it out")
         if self.pseudo_tail and self.rendered is None:

@@ -20,12 +20,13 @@ from ocr_sweep.config.fingerprint import file_sha256
 from ocr_sweep.corpus.audit import check_leaks
 from ocr_sweep.corpus.fonts import Progress
 from ocr_sweep.corpus.glyphs import PREPROCESSING
-from ocr_sweep.corpus.jobs import Batch, GlyphJob, Job, ScanJob, make_batches
+from ocr_sweep.corpus.jobs import Batch, GlyphJob, Job, make_batches, scan_jobs
 from ocr_sweep.corpus.layout import Entry, ReadScan, lay_out
 from ocr_sweep.corpus.pieces import Written, log_of, npy_head, sync, write_pieces
 from ocr_sweep.corpus.plan import FORMAT, CorpusPlan, library_versions, plan_corpus
 from ocr_sweep.corpus.room import check_room, estimate
-from ocr_sweep.corpus.scans import Scan, ScannedSource
+from ocr_sweep.corpus.scan import Scan
+from ocr_sweep.corpus.scans import ScannedSource
 from ocr_sweep.disk import file_lock, store_errors, sync_directory, write_json
 from ocr_sweep.errors import ConflictError, DataError, StoreError
 from ocr_sweep.store import IMAGES, INDEX, ROW_DTYPE, CorpusView, Source, write_index
@@ -149,7 +150,7 @@ def _read_scans(
 ) -> list[ReadScan]:
     """Read all scans into one raw file of (S, S) images; refuse a source with too many unreadable ones."""
     scans = [(number, scan) for number, source in enumerate(plan.sources) for scan in source.scans]
-    jobs = [ScanJob(scan.path, scan.rows) for _, scan in scans]
+    jobs = scan_jobs([scan for _, scan in scans])
     written = write_pieces(
         path,
         lambda start: make_batches(jobs[start:], plan.recipe.image_size, workers),

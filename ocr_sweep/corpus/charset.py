@@ -13,8 +13,11 @@ def code_points(text: str) -> str:
     return " ".join(f"U+{ord(char):04X}" for char in text)
 
 
-def char_of_folder(name: str) -> str:
+def char_of_folder(name: str, kind: str = "folder") -> str:
     """Return the character that a folder name stands for: the name itself, or `U+` and 4 to 6 hex digits.
+
+    Args:
+        kind: what bears the name, for the error: a folder or a label.
 
     Raises:
         DataError: the name is no single visible character in Unicode form NFC (compatibility ideographs and decomposed
@@ -22,12 +25,13 @@ def char_of_folder(name: str) -> str:
     """
     char = _from_hex(name) if re.fullmatch(r"[Uu]\+[0-9A-Fa-f]{4,6}", name) else name
     composed = unicodedata.normalize("NFC", char)
-    shown = f"folder {name!a}"
+    shown = f"{kind} {name!a}"
     if composed != char and len(composed) == 1:
-        kind = "a compatibility form" if len(char) == 1 else "a decomposed form"
+        form = "a compatibility form" if len(char) == 1 else "a decomposed form"
+        cure = "rename the folder to" if kind == "folder" else "write"
         raise DataError(
-            f"{shown} must name a character in Unicode form NFC, but {code_points(char)} is {kind} of {composed} "
-            f"{code_points(composed)}; rename the folder to {code_points(composed)}"
+            f"{shown} must name a character in Unicode form NFC, but {code_points(char)} is {form} of {composed} "
+            f"{code_points(composed)}; {cure} {code_points(composed)}"
         )
     if len(char) != 1 or char.isspace() or unicodedata.category(char) in ("Cc", "Cf", "Cs", "Cn"):
         raise DataError(f"{shown} must name one visible character, either itself or as U+XXXX, but names {len(char)} or none")

@@ -39,6 +39,20 @@ FINEST = 56
 
 PROBE_EM = 128
 """Pixels per em at which a glyph is measured and compared with others."""
+INTRUSION_SHARE = 0.25
+"""A piece of a neighbour has at most this share of the area of the ink that no edge cuts."""
+
+INTRUSION_DEPTH = 0.3
+"""It reaches at most this share of the picture's side inwards."""
+
+INTRUSION_CUT = 0.4
+"""It meets the edge with at least this share of its extent along the edge: a stroke that only touches meets it with less."""
+
+INTRUSION_GAP = 0.15
+"""Its distance from the rest of the ink is at least this share of the longer side of that ink's box."""
+
+TIGHT_GAP = 0.04
+"""Ink that comes so near to two edges or more, as a share of the longer side, fills a picture that was cropped to it."""
 
 OVERSAMPLING = 4
 """A glyph whose stroke weight is changed is drawn so many times larger than it is stored."""
@@ -47,12 +61,19 @@ _STEPS = 64  # sizes of an open face per octave: the box is within 0.6 % of what
 _OPEN_FACES = 128  # one face at many sizes; a face of a CFF font takes about 1 MB
 
 PREPROCESSING: dict[str, Any] = {
-    "polarity": "0 is paper, 255 is full ink; the paper is flattened to 0, the ink is not binarised",
+    "polarity": "0 is paper, 255 is full ink, whichever was darker (on a page, that of most boxes); the paper is flattened to 0, "
+    "the ink is not binarised",
+    "intrusions": "of a scan, pieces of neighbouring characters are erased: pieces that an edge of the picture (inside flat "
+    "padding, if there is any) cuts along at least intrusion_cut of their extent, no deeper than intrusion_depth of the "
+    "picture's side, with at most intrusion_share of the area of the other ink, and at least intrusion_gap of its box's longer "
+    "side away from that box; none if the other ink comes within tight_gap of the longer side to two edges or more. Of a box "
+    "on a page also every piece that lies wholly outside the box and reaches the edge of the margin that is cut with it",
     "crop": "to the box of all pixels with at least ink_level of 255, without specks (connected pieces below "
     "speck_share of the ink area) and strays (pieces below stroke_share, farther from the rest than stray_gap of the picture); "
     "a glyph has neither, its box is that of all its ink",
     "size": "the longer side of the box fills the square less margin on each side; if the box's longer side is less than "
-    "full_from of the frame's longer side (a glyph's em box, a scan's whole picture), it is smaller in that proportion",
+    "full_from of the frame's longer side (a glyph's em box, a scan's whole picture; for a box on a page the median box of that "
+    "page with its margins, or its own crop if that is larger), it is smaller in that proportion",
     "place": "the box is centred",
     "resampling": "area when shrinking, linear when growing; a glyph is drawn at the size at which its box fits to a pixel, or "
     "at a whole multiple of it (squares below finest) and shrunk by area",
@@ -63,6 +84,11 @@ PREPROCESSING: dict[str, Any] = {
     "stroke_share": STROKE_SHARE,
     "stray_gap": STRAY_GAP,
     "finest": FINEST,
+    "intrusion_share": INTRUSION_SHARE,
+    "intrusion_depth": INTRUSION_DEPTH,
+    "intrusion_cut": INTRUSION_CUT,
+    "intrusion_gap": INTRUSION_GAP,
+    "tight_gap": TIGHT_GAP,
 }
 """What an image goes through before a network sees it, in words and numbers, for the model's metadata."""
 

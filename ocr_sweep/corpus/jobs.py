@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from ocr_sweep.corpus.degrade import EM, degrade, draw_degradation
 from ocr_sweep.corpus.glyphs import Gray, draw_cropped, draw_glyph, draw_weighted, normalise_ink
-from ocr_sweep.corpus.pictures import UnreadableImageError, ink_of_gray, read_ink
+from ocr_sweep.corpus.pages import read_box
+from ocr_sweep.corpus.pictures import Unreadable, UnreadableImageError, ink_of_gray, read_ink
+from ocr_sweep.corpus.scan import Box, Scan
 from ocr_sweep.errors import DataError, StoreError
 
 SMALL = 2000
@@ -60,14 +62,16 @@ class ScanJob:
     rows: tuple[int, int] | None
 
 
-Job = GlyphJob | SimulatedJob | ScanJob
-
-
 @dataclass(frozen=True)
-class Unreadable:
-    """Instead of an image: why there is none."""
+class BoxJob:
+    """Read one character of a page; the jobs of a page share the tuple of all its boxes."""
 
-    reason: str
+    path: Path
+    boxes: tuple[Box, ...]
+    number: int
+
+
+Job = GlyphJob | SimulatedJob | ScanJob | BoxJob
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,21 @@ def _make_plain(job: Job, size: int) -> Gray | Unreadable:
                 return normalise_ink(read_ink(path, rows), size)
             except UnreadableImageError as error:
                 return Unreadable(str(error))
+        case BoxJob(path, boxes, number):
+            return read_box(path, boxes, number, size)
+
+
+def scan_jobs(scans: Sequence[Scan]) -> list[Job]:
+    """Return a job for each scan, in order; boxes of one page that follow each other need one decoding of it."""
+    jobs: list[Job] = []
+    for path, run in groupby(scans, key=lambda scan: scan.path):
+        of_page = list(run)
+        boxes = tuple(scan.box for scan in of_page if scan.box is not None)
+        if boxes:
+            jobs += [BoxJob(path, boxes, number) for number in range(len(boxes))]
+        else:
+            jobs += [ScanJob(path, scan.rows) for scan in of_page]
+    return jobs
 
 
 def _simulate(job: SimulatedJob, size: int) -> Gray:

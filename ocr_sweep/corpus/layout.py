@@ -12,7 +12,7 @@ from ocr_sweep.config.corpus import ScannedConfig, SimulatedConfig
 from ocr_sweep.corpus.audit import check_training
 from ocr_sweep.corpus.jobs import GlyphJob, SimulatedJob
 from ocr_sweep.corpus.plan import CorpusPlan
-from ocr_sweep.corpus.scans import Scan
+from ocr_sweep.corpus.scan import Scan
 from ocr_sweep.corpus.splits import SPLITS, assign_splits, choose_pseudo_tail, take_turns, unite
 from ocr_sweep.errors import DataError
 from ocr_sweep.store import Source, first_of_each_class
@@ -156,6 +156,7 @@ def _scanned(plan: CorpusPlan, read: list[ReadScan], left_out: dict[str, dict[st
     entries: list[Entry] = []
     for number, config in enumerate(plan.recipe.scanned):
         found = _split_source(plan, config, [one for one in read if one.source == number], must_train, tails)
+        found = _may_train(found, read, left_out[_input_name(plan, number)])
         must_train -= {entry.char for entry in found if entry.split == "train"}
         entries += found
     return _limit_tests(plan, _cap(plan, _hide(plan, entries, tails, left_out)), left_out)
@@ -181,15 +182,18 @@ def _split_source(
     hidden = np.array([one.scan.char in tails for one in read])
     apart = hidden & ~np.isin(groups, groups[~hidden])  # whole groups of hidden characters need no part of the shares
     splits, folds = np.zeros(len(read), dtype=np.int64), np.full(len(read), -1, dtype=np.int64)
+    if read[0].scan.split is not None:  # the user's, for the whole source; `check_leaks` refuses groups that they tear
+        splits[:] = [SPLITS.index(str(one.scan.split)) for one in read]
+    elif not apart.all():
+        splits[~apart], folds[~apart] = assign_splits(
+            groups[~apart],
+            class_ids[~apart],
+            config.split,
+            folds=plan.recipe.folds,
+            seed=plan.recipe.seed,
+            must_train={ord(char) for char in must_train},
+        )
     splits[apart] = [SPLITS.index(tails[one.scan.char]) for one, alone in zip(read, apart, strict=True) if alone]
-    splits[~apart], folds[~apart] = assign_splits(
-        groups[~apart],
-        class_ids[~apart],
-        config.split,
-        folds=plan.recipe.folds,
-        seed=plan.recipe.seed,
-        must_train={ord(char) for char in must_train},
-    )
     entries = []
     for one, group, split, fold in zip(read, groups.tolist(), splits.tolist(), folds.tolist(), strict=True):
         set_name = "train" if SPLITS[split] == "train" else f"{SPLITS[split]}/{config.name}"
@@ -209,6 +213,15 @@ def _hide(plan: CorpusPlan, entries: list[Entry], tails: dict[str, str], left_ou
             _count(left_out, plan, entry, "pseudo_tail")
         else:
             kept.append(replace(entry, set_name=f"{entry.split}/{PSEUDO_TAIL}", fold=-1, own_val=""))
+    return kept
+
+
+def _may_train(entries: list[Entry], read: list[ReadScan], left_out: dict[str, Any]) -> list[Entry]:
+    """Leave out what fell to train and `train_only` does not name."""
+    barred = {one.place for one in read if not one.scan.may_train}
+    kept = [entry for entry in entries if entry.split != "train" or entry.content not in barred]
+    if len(kept) < len(entries):
+        left_out["not_in_train_only"] = len(entries) - len(kept)
     return kept
 
 

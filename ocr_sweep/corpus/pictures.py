@@ -5,6 +5,9 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -13,9 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from ocr_sweep.corpus.glyphs import Gray, ink_box
+from ocr_sweep.corpus.intrusions import content_window, keep_box, remove_intrusions
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 MAX_PIXELS = 16_000_000
+MAX_PAGE_PIXELS = 80_000_000  # A3 at 600 dots an inch has 70 million
+_ORIENTATION = 0x0112  # of EXIF; 5 to 8 are turned by a quarter
 _MIN_SIDE = 4  # pixels
 _WORKING_SIDE = 512  # larger pictures are shrunk before the ink is measured
 _MIN_CONTRAST = 24.0  # gray levels between ink and paper below which a picture is blank
@@ -31,6 +37,13 @@ Levels = NDArray[np.float32]
 
 class UnreadableImageError(Exception):
     """This picture cannot be used; the text is the reason. It never leaves the room."""
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Instead of an image: why there is none."""
+
+    reason: str
 
 
 def read_ink(path: Path, rows: tuple[int, int] | None = None) -> Gray:
@@ -49,15 +62,37 @@ def read_ink(path: Path, rows: tuple[int, int] | None = None) -> Gray:
         UnreadableImageError: the file is no whole PNG, JPEG, BMP or WebP picture, is too large or too small, or holds no ink.
     """
     gray = decode_gray(path)
-    if rows is not None:
-        gray = _cut(gray, *rows)
+    return read_gray(gray if rows is None else _cut(gray, *rows))
+
+
+def read_gray(gray: Levels, box: tuple[int, int, int, int] | None = None, dark_paper: bool | None = None) -> Gray:
+    """Turn the gray levels of one character into a map of its ink, without pieces of its neighbours.
+
+    Args:
+        gray: (h, w), 0 black to 255 white.
+        box: x, y, width and height in pixels of where the character is known to stand.
+        dark_paper: whether the ink is the brighter part; None: decide from the picture.
+
+    Returns:
+        (h, w), 0 paper, 255 full ink, longer side at most 512.
+
+    Raises:
+        UnreadableImageError: the picture is too small or holds no ink.
+    """
     if min(gray.shape) < _MIN_SIDE:
         raise UnreadableImageError(f"{gray.shape[1]}x{gray.shape[0]} pixels hold no character")
     shrink = _WORKING_SIDE / max(gray.shape)
     if shrink < 1:
         size = (max(_MIN_SIDE, round(gray.shape[1] * shrink)), max(_MIN_SIDE, round(gray.shape[0] * shrink)))
         gray = np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA))
-    return ink_of_gray(gray)
+    ink = ink_of_gray(gray, dark_paper)
+    if box is not None:
+        left, top, width, height = (value * min(1.0, shrink) for value in box)
+        ink = keep_box(ink, (left, top, width, height))
+    cleared = remove_intrusions(ink, content_window(gray, ink))
+    if ink_box(cleared) is None:
+        raise UnreadableImageError("no ink stands in its box")
+    return cleared
 
 
 def _cut(gray: Levels, first: int, end: int) -> Levels:
@@ -72,19 +107,50 @@ def decode_gray(path: Path) -> Levels:
     Raises:
         UnreadableImageError: see `read_ink`.
     """
+    return _gray(open_picture(path, MAX_PIXELS))
+
+
+def open_picture(path: Path, max_pixels: int) -> Image.Image:
+    """Decode a picture, and turn it upright as its EXIF data say.
+
+    Raises:
+        UnreadableImageError: see `read_ink`.
+    """
     assert not ImageFile.LOAD_TRUNCATED_IMAGES, "some library switched on LOAD_TRUNCATED_IMAGES: half pictures would pass"
+    with _distrusted(path) as image:
+        if image.width * image.height > max_pixels:
+            raise UnreadableImageError(f"{image.width}x{image.height} pixels are more than {max_pixels // 10**6} million")
+        image.load()
+        return ImageOps.exif_transpose(image)
+
+
+def picture_size(path: Path) -> tuple[int, int] | None:
+    """Return the width and height in pixels of the upright picture, from its header; None where that cannot be read."""
+    try:
+        with _distrusted(path) as image:
+            turned = image.getexif().get(_ORIENTATION, 1) in range(5, 9)
+            return (image.height, image.width) if turned else (image.width, image.height)
+    except UnreadableImageError:
+        return None
+
+
+@contextmanager
+def _distrusted(path: Path) -> Iterator[Image.Image]:
+    """Open a picture of an allowed format; whatever its decoder raises becomes an UnreadableImageError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise UnreadableImageError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS // 10**6} million")
-                image.load()
-                return _gray(ImageOps.exif_transpose(image))
+                yield image
     except UnidentifiedImageError:
         raise UnreadableImageError("not a PNG, JPEG, BMP or WebP picture") from None
     except _DECODER_ERRORS as error:
         raise UnreadableImageError(" ".join(str(error).split())[:120] or type(error).__name__) from error
+
+
+def cut_gray(page: Image.Image, box: tuple[int, int, int, int]) -> Levels:
+    """Cut (left, top, right, bottom) out of a decoded page, as gray levels."""
+    return _gray(page.crop(box))
 
 
 def _gray(image: Image.Image) -> Levels:
@@ -100,21 +166,35 @@ def _gray(image: Image.Image) -> Levels:
     return np.asarray(on_white if np.ptp(on_white) >= _MIN_CONTRAST else on_black, dtype=np.float32)
 
 
-def ink_of_gray(gray: Levels) -> Gray:
+def ink_of_gray(gray: Levels, dark_paper: bool | None = None) -> Gray:
     """Turn gray levels of either polarity into ink: flat paper becomes 0, the darkest ink 255, grades between are kept.
 
     Args:
         gray: (h, w), 0 black to 255 white.
+        dark_paper: whether the ink is the brighter part; None: decide from the picture.
 
     Raises:
         UnreadableImageError: there is no ink.
     """
+    dark = _dark(gray)
+    if dark_paper is None:
+        dark_paper = _dark_paper(dark)
+    return _flatten(255 - gray, ~dark) if dark_paper else _flatten(gray, dark)
+
+
+def has_dark_paper(gray: Levels) -> bool:
+    """Whether the ink of a picture is its brighter part, as `ink_of_gray` decides by itself; false for a blank one."""
+    try:
+        return _dark_paper(_dark(gray))
+    except UnreadableImageError:
+        return False
+
+
+def _dark(gray: Levels) -> NDArray[np.bool_]:
     smooth = _level(cv2.GaussianBlur(gray, (0, 0), 0.8))
     if np.ptp(smooth) < _MIN_CONTRAST:
         raise UnreadableImageError("blank: there is no ink")
-    threshold = _otsu(smooth)
-    dark = smooth <= threshold
-    return _flatten(255 - gray, ~dark) if _dark_paper(dark) else _flatten(gray, dark)
+    return np.asarray(smooth <= _otsu(smooth))
 
 
 def _level(gray: Levels) -> Levels:

@@ -50,8 +50,8 @@ class CorpusPlan:
         """The corpus's name: the hash of the recipe, the inputs and the libraries, whatever folders they lie in."""
         recipe = self.recipe.model_dump(mode="json")
         for block in (recipe["rendered"] or {}, *recipe["scanned"]):
-            block.pop("fonts", None)
-            block.pop("path", None)
+            for key in ("fonts", "path", "labels", "boxes", "train_only"):  # what these files say is in the inputs
+                block.pop(key, None)
         roles = [[face.label, role] for face, role in self.roles]
         return fingerprint([FORMAT, recipe, self.inputs, roles, library_versions(), PREPROCESSING])
 
@@ -86,7 +86,7 @@ def plan_corpus(recipe: CorpusConfig, *, data_root: Path, cache: Path, progress:
         StoreError: the data or the cache cannot be read or written.
     """
     chars = recipe.charset.chars
-    sources = tuple(list_source(config, chars, data_root=data_root) for config in recipe.scanned)
+    sources = tuple(list_source(config, chars, data_root=data_root, cache=cache, progress=progress) for config in recipe.scanned)
     training, held, shared, skipped = _plan_fonts(recipe, data_root, cache, progress or (lambda what, done, total: None))
     plan = CorpusPlan(recipe, training, held, shared, sources, skipped)
     drawn = {char for face in plan.training_faces for char in face.chars}

@@ -1,31 +1,30 @@
-"""The pictures of a scanned source: `<data root>/<path>/<CHARACTER or U+XXXX>/<image>`, beside an optional meta.csv."""
+"""The pictures of a scanned source: character folders beside an optional meta.csv, a label CSV, or boxes on pages."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ocr_sweep.config.corpus import ScannedConfig
 from ocr_sweep.config.fingerprint import file_sha256
+from ocr_sweep.config.yaml_file import is_file
+from ocr_sweep.corpus.archives import is_archive, unpack
+from ocr_sweep.corpus.boxes import list_boxed
 from ocr_sweep.corpus.charset import char_of_folder, code_points
+from ocr_sweep.corpus.fonts import Progress
+from ocr_sweep.corpus.labels import keep_training, list_labelled
+from ocr_sweep.corpus.scan import Scan, printable
+from ocr_sweep.corpus.tables import refuse
 from ocr_sweep.disk import store_errors
 from ocr_sweep.errors import DataError, NotFoundError
 
+__all__ = ["Scan", "ScannedSource", "list_source", "source_folder"]
+
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
-
-
-@dataclass(frozen=True)
-class Scan:
-    """One picture of a scanned source, not yet decoded."""
-
-    path: Path
-    file: str  # "U+XXXX/name.png": the same on every machine
-    char: str
-    group: str  # what may not be torn over splits
-    rows: tuple[int, int] | None  # rows to keep
 
 
 @dataclass(frozen=True)
@@ -33,52 +32,90 @@ class ScannedSource:
     """A scanned source as it lies on disk."""
 
     name: str
-    scans: tuple[Scan, ...]  # by code point, then by file name
-    sha256: str  # of all that is read: names, picture bytes, groups, rows
+    scans: tuple[Scan, ...]  # by code point, then by file name; boxes page by page
+    sha256: str  # of all that is read: names, picture bytes, groups, rows, boxes, given splits
     outside: dict[str, int]  # pictures of characters that the charset does not hold
     empty: tuple[str, ...]  # characters of the charset whose folder holds no picture
 
 
-def list_source(config: ScannedConfig, chars: str, *, data_root: Path) -> ScannedSource:
-    """List and hash the pictures of a source. Plain files beside the folders and hidden entries are ignored.
+def list_source(
+    config: ScannedConfig, chars: str, *, data_root: Path, cache: Path, progress: Progress | None = None
+) -> ScannedSource:
+    """List and hash the pictures of a source. Plain files beside character folders and hidden entries are ignored.
 
     Pictures of characters outside the charset are counted and left out.
 
+    Args:
+        cache: folder in which archives are unpacked.
+
     Raises:
-        NotFoundError: the data root or the folder does not exist.
-        DataError: a folder names no character, meta.csv cannot be used, or there is no picture of the charset at all.
+        NotFoundError: the data root, the folder or the archive does not exist.
+        DataError: the archive, a table, a label or a name cannot be used, or there is no picture of the charset at all.
     """
-    folder = source_folder(config, data_root)
+    folder = source_folder(config, data_root, cache, progress)
     with store_errors(f"reading {folder}"):
-        by_char = _char_folders(folder)
-        pictures = {char: [path for part in parts for path in _pictures(part)] for char, parts in by_char.items()}
-    meta = _Meta.read(folder, config.group)
-    wanted = set(chars)
-    scans = tuple(meta.scan(char, path) for char, paths in sorted(pictures.items()) if char in wanted for path in paths)
-    if not scans:
+        scans, empty = _list(config, folder, set(chars))
+    wanted = tuple(scan for scan in scans if scan.char in set(chars))
+    if not wanted:
         raise DataError(
             f"scanned source {config.name!r} must hold pictures of the charset's characters, but {folder} has none "
-            f"({len(pictures)} character folders); check `path` and `charset`"
+            f"({len({scan.char for scan in scans} | set(empty))} other characters); check `path` and `charset`"
         )
-    meta.check(config, scans)
-    outside = {char: len(paths) for char, paths in sorted(pictures.items()) if char not in wanted and paths}
-    empty = tuple(char for char in sorted(pictures) if char in wanted and not pictures[char])
+    outside = Counter(scan.char for scan in scans if scan.char not in set(chars))
     with store_errors(f"reading {folder}"):
-        return ScannedSource(config.name, scans, _digest(scans), outside, empty)
+        return ScannedSource(config.name, wanted, _digest(wanted), dict(sorted(outside.items())), empty)
 
 
-def source_folder(config: ScannedConfig, data_root: Path) -> Path:
-    """Return the folder of a source.
+def _list(config: ScannedConfig, folder: Path, chars: set[str]) -> tuple[list[Scan], tuple[str, ...]]:
+    """Return all pictures of a source, and the characters of the charset whose folder is empty."""
+    if config.boxes is not None:
+        return list_boxed(config, folder), ()
+    empty: tuple[str, ...] = ()
+    if config.labels is not None:
+        scans = list_labelled(config, folder)
+    else:
+        scans, hollow = _list_folders(config, folder, chars)
+        empty = tuple(char for char in hollow if char in chars)
+    scans = sorted(scans, key=lambda scan: (scan.char, scan.file))
+    return keep_training(config, folder, scans), empty
+
+
+def _list_folders(config: ScannedConfig, folder: Path, chars: set[str]) -> tuple[list[Scan], list[str]]:
+    pictures = {char: [path for part in parts for path in _pictures(part)] for char, parts in _char_folders(folder).items()}
+    meta = _Meta.read(folder, config.group)
+    scans = [meta.scan(char, path) for char, paths in sorted(pictures.items()) for path in paths]
+    places: dict[str, list[str]] = {}
+    for scan in scans:
+        places.setdefault(scan.file, []).append(printable(f"{scan.path.parent.name}/{scan.path.name}"))
+    twice = [f"{' and '.join(names)} are both {file}; rename one" for file, names in places.items() if len(names) > 1]
+    refuse(f"scanned source {config.name!r}", twice)
+    meta.check(config, tuple(scan for scan in scans if scan.char in chars))
+    return scans, [char for char, paths in sorted(pictures.items()) if not paths]
+
+
+def source_folder(config: ScannedConfig, data_root: Path, cache: Path, progress: Progress | None = None) -> Path:
+    """Return the folder of a source, or the one that its archive is unpacked to.
 
     Raises:
-        NotFoundError: the data root or the folder does not exist.
+        NotFoundError: the data root, the folder or the archive does not exist.
+        DataError: the archive cannot be unpacked.
     """
     if not data_root.is_dir():
         raise NotFoundError(f"data root {data_root} does not exist; set OCR_SWEEP_DATA to the folder that holds {config.path!r}")
     folder = data_root / config.path
-    if not folder.is_dir():
-        raise NotFoundError(f"scanned source {config.name!r}: there is no folder {config.path!r} under the data root {data_root}")
+    if is_archive(config.path) and is_file(folder):
+        return unpack(folder, cache, progress)
+    if not _is_dir(folder):
+        what = "archive" if is_archive(config.path) else "folder"
+        raise NotFoundError(f"scanned source {config.name!r}: there is no {what} {config.path!r} under the data root {data_root}")
     return folder
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # too long a name is no folder's
+        return False
 
 
 def _char_folders(folder: Path) -> dict[str, list[Path]]:
@@ -105,8 +142,13 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _digest(scans: tuple[Scan, ...]) -> str:
     total = hashlib.sha256()
+    pages: dict[Path, str] = {}
     for scan in scans:
-        total.update(f"{scan.file!a} {file_sha256(scan.path)} {scan.group!a} {scan.rows}\n".encode())
+        sha256 = pages.get(scan.path) or file_sha256(scan.path)
+        if scan.box is not None:
+            pages[scan.path] = sha256
+        rest = (scan.group, scan.rows, scan.box, scan.split, scan.may_train)
+        total.update(f"{scan.file!a} {sha256} {rest!a}\n".encode())
     return total.hexdigest()
 
 
@@ -137,7 +179,7 @@ class _Meta:
     def scan(self, char: str, path: Path) -> Scan:
         own = f"{path.parent.name}/{path.name}"
         row = self.rows.get(own, {})
-        file = f"{code_points(char)}/{path.name}"
+        file = f"{code_points(char)}/{printable(path.name)}"
         group = f"{self.group}={row[self.group]}" if self.group and row.get(self.group) else f"file={own}"
         return Scan(path, file, char, group, self._crop(own, row))
 
@@ -157,7 +199,7 @@ class _Meta:
         if lost:
             raise DataError(
                 f"`group: {self.group}` of source {config.name!r} needs a row in {self.path} for every picture, but {len(lost)} "
-                f"have none, e.g. {', '.join(lost[:10])}; add the rows or write `group: null`"
+                f"have none, e.g. {printable(', '.join(lost[:10]))}; add the rows or write `group: null`"
             )
 
     @staticmethod

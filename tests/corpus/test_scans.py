@@ -17,7 +17,7 @@ Book = Callable[..., dict[str, Any]]
 
 
 def listed(block: dict[str, Any], root: Path, chars: str = "天地玄日月") -> ScannedSource:
-    return list_source(ScannedConfig.model_validate(block), chars, data_root=root)
+    return list_source(ScannedConfig.model_validate(block), chars, data_root=root, cache=root.parent / "cache")
 
 
 @pytest.mark.parametrize(("name", "char"), [("一", "一"), ("U+4E00", "一"), ("u+2000b", "𠀋"), ("。", "。")])
