@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ocr_sweep.cli import corpus_charset
+
 if TYPE_CHECKING:
     from ocr_sweep.augment.policy import Policy
     from ocr_sweep.config.corpus import CorpusConfig
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from ocr_sweep.config.study import StudyConfig
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(corpus_charset.charset)
 
 
 @app.command()
@@ -55,6 +58,11 @@ def build(
             f"{font['role']:<9} {font['name']} ({font['file']} #{font['index']}), {font['covered']} characters", markup=False
         )
     for what, value in view.manifest["left_out"].items():
+        outside = value.pop("outside_charset", {})
+        if outside:
+            console.print(
+                f"left out: {what}: {sum(outside.values()):,} pictures of {len(outside):,} characters outside the charset"
+            )
         if value:
             console.print(f"left out: {what}: {value}", markup=False)
 

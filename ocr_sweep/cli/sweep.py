@@ -86,25 +86,35 @@ def list_studies() -> None:
 
 @app.command()
 def check(
-    files: Annotated[list[Path] | None, typer.Argument(help="Study files; without any, every file in sweeps/.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Study files or corpus recipes; without any, all in sweeps/ and sweeps/corpora/.")
+    ] = None,
 ) -> None:
-    """Check study files without running them; every mistake is shown with file and line.
+    """Check study files and corpus recipes without running them; every mistake is shown with file and line.
 
     Example: ocr-sweep sweep check sweeps/unet_aug.yaml
     """
     from ocr_sweep.cli.console import console
-    from ocr_sweep.config.load import find_study, load_study
+    from ocr_sweep.config.load import find_study, load_corpus, load_study
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.errors import ConfigError
 
-    paths = Paths.find()
+    sweeps = Paths.find().sweeps
     problems: list[str] = []
-    checked = files or sorted(paths.sweeps.glob("*.yaml"))
-    for file in checked:
+    recipes = [file for file in files or sorted(sweeps.glob("corpora/*.yaml")) if file.resolve().parent.name == "corpora"]
+    studies = [file for file in files or sorted(sweeps.glob("*.yaml")) if file not in recipes]
+    for file in (*studies, *recipes):
         try:
-            load_study(find_study(str(file), paths.sweeps), paths.sweeps)
+            if file in recipes:
+                load_corpus(file, sweeps)
+            else:
+                load_study(find_study(str(file), sweeps), sweeps)
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    console.print(f"{len(checked)} study {'file is' if len(checked) == 1 else 'files are'} right")
+    console.print(f"{_right(len(studies), 'study file')}, {_right(len(recipes), 'corpus recipe')}")
+
+
+def _right(count: int, what: str) -> str:
+    return f"{count} {what} is right" if count == 1 else f"{count} {what}s are right"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from ocr_sweep.config.block import Identifier, Strict
+from ocr_sweep.config.chars import charset_problem
 
 
 class CharsetConfig(Strict):
@@ -17,21 +17,10 @@ class CharsetConfig(Strict):
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        spaces = sorted({f"U+{ord(c):04X}" for c in self.chars if c.isspace() or unicodedata.category(c) in ("Cc", "Cs")})
-        if spaces:
-            raise ValueError(f"a charset must hold visible characters only, but got {', '.join(spaces)}")
-        changed = [c for c in self.chars if unicodedata.normalize("NFC", c) != c]
-        if changed:
-            pairs = ", ".join(f"{c} U+{ord(c):04X} -> {_points(unicodedata.normalize('NFC', c))}" for c in changed[:10])
-            raise ValueError(f"a charset must be in Unicode form NFC, but these characters are not: {pairs}")
-        repeated = sorted({c for c in self.chars if self.chars.count(c) > 1}) if len(set(self.chars)) < len(self.chars) else []
-        if repeated:
-            raise ValueError(f"a charset must name each character once, but these repeat: {' '.join(repeated[:10])}")
+        problem = charset_problem(self.chars)
+        if problem:
+            raise ValueError(problem)
         return self
-
-
-def _points(text: str) -> str:
-    return " ".join(f"U+{ord(c):04X}" for c in text)
 
 
 StrokeWeight = Annotated[float, Field(ge=-0.05, le=0.05)]

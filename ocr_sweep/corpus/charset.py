@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from ocr_sweep.config.chars import code_points
 from ocr_sweep.errors import DataError
 
-
-def code_points(text: str) -> str:
-    """Return e.g. "U+4E00 U+3099" for the characters of `text`."""
-    return " ".join(f"U+{ord(char):04X}" for char in text)
+__all__ = ["char_of_folder", "code_points"]
 
 
 def char_of_folder(name: str, kind: str = "folder") -> str:

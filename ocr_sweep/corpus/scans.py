@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,7 +107,10 @@ def source_folder(config: ScannedConfig, data_root: Path, cache: Path, progress:
         return unpack(folder, cache, progress)
     if not _is_dir(folder):
         what = "archive" if is_archive(config.path) else "folder"
-        raise NotFoundError(f"scanned source {config.name!r}: there is no {what} {config.path!r} under the data root {data_root}")
+        raise NotFoundError(
+            f"scanned source {config.name!r}: there is no {what} {config.path!r} under the data root {data_root}; "
+            "put it there, or take the source out of `scanned`"
+        )
     return folder
 
 
@@ -116,6 +119,24 @@ def _is_dir(path: Path) -> bool:
         return path.is_dir()
     except (OSError, ValueError):  # too long a name is no folder's
         return False
+
+
+def count_pictures(folders: Sequence[str], data_root: Path) -> dict[str, int]:
+    """Count the pictures of each character over folders under the data root.
+
+    Raises:
+        NotFoundError: a folder does not exist.
+        DataError: a folder names no character.
+    """
+    counts: Counter[str] = Counter()
+    for name in folders:
+        folder = data_root / name
+        if not folder.is_dir():
+            raise NotFoundError(f"there is no folder of scans {name!r} under the data root {data_root}; set OCR_SWEEP_DATA")
+        with store_errors(f"reading {folder}"):
+            for char, parts in _char_folders(folder).items():
+                counts[char] += sum(len(_pictures(part)) for part in parts)
+    return dict(counts)
 
 
 def _char_folders(folder: Path) -> dict[str, list[Path]]:
