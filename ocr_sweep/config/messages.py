@@ -117,7 +117,8 @@ def _known_keys(kind: type[BaseModel], at: Key, data: Any) -> set[str]:
             blocks = [block for annotation in annotations for block in _blocks_of(annotation)]
         if isinstance(data, dict):
             blocks = [block for block in blocks if _chosen(block, data)] or blocks
-    return {name for block in blocks for name in block.model_fields if name != "labels"}
+    ours = {"labels"}  # of a range: choices name themselves
+    return {name for block in blocks for name in block.model_fields if name not in ours or "choices" not in block.model_fields}
 
 
 def _blocks_of(annotation: Any) -> Iterator[type[BaseModel]]:

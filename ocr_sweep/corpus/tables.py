@@ -33,11 +33,12 @@ class Table:
 
 def refuse(what: str, problems: Sequence[str]) -> None:
     """Raise a DataError that lists the first ten problems, if there are any."""
+    if len(problems) == 1:
+        raise DataError(f"{what} cannot be used: {problems[0]}")
     if problems:
         more = f"\n  ... and {len(problems) - _MOST} more" if len(problems) > _MOST else ""
         listed = "\n".join(f"  {problem}" for problem in problems[:_MOST])
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise DataError(f"{what} cannot be used, because of {count}:\n{listed}{more}")
+        raise DataError(f"{what} cannot be used, because of {len(problems)} problems:\n{listed}{more}")
 
 
 def read_table(path: Path, needed: Collection[str], optional: Collection[str] | None) -> Table:

@@ -118,7 +118,7 @@ def test_the_group_is_a_column_that_must_be_there(scans: Path, book: Book) -> No
 def test_rows_that_cannot_be_used_are_named_with_their_line(row: str, problem: str, scans: Path, book: Book) -> None:
     write(scans, "file,label,split", ["天/0.png,天,test", row])
     message = refused(scans, book(labels="labels.csv"))
-    assert problem in message and "because of 1 problem:" in message and message.count("\n") == 1
+    assert problem in message and "\n" not in message
 
 
 def test_ten_problems_are_listed_and_the_others_counted(scans: Path, book: Book) -> None:
