@@ -92,6 +92,13 @@ def test_an_archive_and_its_folder_are_one_corpus(scans: Path, book: Book, recip
     assert plans[0].fingerprint == plans[1].fingerprint
 
 
+def test_an_archive_may_hold_a_label_csv(scans: Path, book: Book) -> None:
+    (scans / "book" / "labels.csv").write_text("file,label\n天/0.png,天\n地/1.png,U+5730\n", encoding="utf-8")
+    pack(scans / "book", scans / "book.tgz", inside="book/")
+    folder, packed = (listed(book(path=path, labels="labels.csv"), scans) for path in ("book", "book.tgz"))
+    assert packed.sha256 == folder.sha256 and [scan.char for scan in packed.scans] == ["地", "天"]
+
+
 def test_an_archive_is_unpacked_once(scans: Path, book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     pack(scans / "book", scans / "book.zip")
     before = listed(book(path="book.zip"), scans)
