@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ocr_sweep.augment.build import Treatment
 from ocr_sweep.augment.chance import Stream
-from ocr_sweep.augment.geometry import warp_image
+from ocr_sweep.augment.geometry import warp_by_core, warp_cores
 from ocr_sweep.augment.policy import Drawn
 from ocr_sweep.errors import DataError
 from ocr_sweep.store import Source
@@ -69,9 +69,9 @@ def draw_batch(
 def apply_drawn(images: NDArray[np.uint8], places: NDArray[np.int64], drawn: Drawn) -> None:
     """Distort, in place, the images (B, S, S) at some places."""
     warps = drawn.warps
-    bent = np.any(warps.bends, axis=(1, 2, 3)).tolist()
+    cores = warp_cores(warps.matrices, warps.bends)
     for i in np.flatnonzero(warps.moved).tolist():
-        images[places[i]] = warp_image(images[places[i]], warps.matrices[i], warps.bends[i] if bent[i] else None)
+        images[places[i]] = warp_by_core(images[places[i]], warps.matrices[i], cores[i])
     for happening in drawn.tone:
         apply = happening.op.apply
         for place, entry in zip(places[happening.places].tolist(), happening.parameters, strict=True):

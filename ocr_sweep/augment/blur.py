@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,12 +13,13 @@ from numpy.typing import NDArray
 from ocr_sweep.augment.op import Chance, Entry, Image, Parameters, Range, between
 
 LEAST_SIGMA = 1e-3  # pixels; below it nothing happens
+REACH = 1.65  # sigmas to each side, as imgaug cuts small kernels; but two pixels at least
 LINE_SAMPLES = 65  # of a motion: enough for a line of 32 pixels
 
 
 def gaussian_radius(sigma: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Pixels that the kernel reaches to each side: 1.65 sigma at least (imgaug's choice for small sigmas), and two."""
-    return np.asarray(np.maximum(2, np.ceil(1.65 * sigma)), dtype=np.int64)
+    """Pixels that the kernel reaches to each side."""
+    return np.asarray(np.maximum(2, np.ceil(REACH * sigma)), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class GaussianBlur:
         sigma = float(entry)
         if sigma < LEAST_SIGMA:
             return image.copy()
-        side = 2 * int(gaussian_radius(entry)) + 1
+        side = 2 * max(2, math.ceil(REACH * sigma)) + 1
         return np.asarray(cv2.GaussianBlur(image, (side, side), sigma), dtype=np.uint8)
 
 

@@ -86,13 +86,24 @@ class Stream:
 
 def pixel_words(size: int, key: float) -> NDArray[np.uint32]:
     """A random word for each pixel, (size, size), from a whole number below 2**32."""
-    return _hash(pixel_places(size) ^ np.uint32(key))
+    return hashed_words(size * size, key).reshape(size, size)
+
+
+def pixel_bytes(size: int, key: float) -> NDArray[np.uint8]:
+    """A random byte for each pixel, (size, size): the bytes of a quarter as many words, lowest first."""
+    words = hashed_words(-(-size * size // 4), key)
+    return words.astype("<u4", copy=False).view(np.uint8)[: size * size].reshape(size, size)
+
+
+def hashed_words(count: int, key: float) -> NDArray[np.uint32]:
+    """Random words by their places, (count,), from a whole number below 2**32."""
+    return _hash(hashed_places(count) ^ np.uint32(key))
 
 
 @lru_cache(maxsize=16)
-def pixel_places(size: int) -> NDArray[np.uint32]:
-    """What the hash knows a pixel by, (size, size)."""
-    places = _hash(np.arange(size * size, dtype=np.uint32).reshape(size, size))
+def hashed_places(count: int) -> NDArray[np.uint32]:
+    """What the hash knows places by, (count,)."""
+    places = _hash(np.arange(count, dtype=np.uint32))
     places.setflags(write=False)
     return places
 
@@ -106,14 +117,3 @@ def _hash(words: NDArray[np.uint32]) -> NDArray[np.uint32]:
     words *= np.uint32(HASH_FACTORS[1])
     words ^= words >> third
     return words
-
-
-def byte_sums(words: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """The sum of each word's four bytes: nearly a normal number, mean 510 and standard deviation BYTE_SUM_STD."""
-    pairs = words & np.uint32(0x00FF00FF)
-    pairs += (words >> np.uint32(8)) & np.uint32(0x00FF00FF)
-    return (pairs & np.uint32(0xFFFF)) + (pairs >> np.uint32(16))
-
-
-BYTE_SUM_MEAN = 510.0
-BYTE_SUM_STD = float(np.sqrt(4 * (256**2 - 1) / 12))

@@ -41,25 +41,42 @@ class Warps:
 
 def warp_image(image: Image, matrix: Entry, bend: Bend | None = None) -> Image:
     """Resample (S, S) once, bilinearly; what comes from outside is paper."""
-    x, y = sampling_places(matrix, bend, image.shape[0])
+    bends = np.zeros((1, CELLS, CELLS, 2)) if bend is None else bend[None]
+    return warp_by_core(image, matrix, warp_cores(matrix[None], bends)[0])
+
+
+def warp_by_core(image: Image, matrix: Entry, core: NDArray[np.float32]) -> Image:
+    """The same by an entry of `warp_cores`, which are cheaper to make together."""
+    x, y = sampling_places(matrix, core, image.shape[0])
     return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR), dtype=np.uint8)
 
 
-def sampling_places(matrix: Entry, bend: Bend | None, size: int) -> NDArray[np.float32]:
+def sampling_places(matrix: Entry, core: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """The places in x and in y that pixels come from, (2, S, S).
 
     Affine maps and bends are both sums of products of a function of y and one of x, so that one product of small matrices
     makes the whole field.
     """
     basis = warp_basis(size)
-    core = np.zeros((2, CELLS + 2, CELLS + 2))
-    if bend is not None:
-        core[:, :CELLS, :CELLS] = bend.transpose(2, 0, 1)
-    if matrix[2, 0] == 0.0 and matrix[2, 1] == 0.0:
-        core[:, -2:, -2:] = affine_core(matrix[:2])
-        return np.asarray(basis @ core.astype(np.float32) @ basis.T)
+    places = basis @ core @ basis.T
+    if is_flat(matrix):
+        return np.asarray(places)
     homogeneous = basis[:, -2:] @ affine_core(matrix).astype(np.float32) @ basis[:, -2:].T  # (3, S, S)
-    return np.asarray(homogeneous[:2] / homogeneous[2:] + basis @ core.astype(np.float32) @ basis.T)
+    return np.asarray(homogeneous[:2] / homogeneous[2:] + places)
+
+
+def is_flat(matrices: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether homographies (..., 3, 3) are affine, (...)."""
+    return np.asarray((matrices[..., 2, 0] == 0.0) & (matrices[..., 2, 1] == 0.0))
+
+
+def warp_cores(matrices: NDArray[np.float64], bends: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Bends and, where they are affine, matrices between the basis of y and the basis of x, (m, 2, CELLS + 2, CELLS + 2)."""
+    cores = np.zeros((len(matrices), 2, CELLS + 2, CELLS + 2), dtype=np.float32)
+    cores[:, :, :CELLS, :CELLS] = bends.transpose(0, 3, 1, 2)
+    flat = is_flat(matrices)
+    cores[flat, :, -2:, -2:] = affine_core(matrices[flat, :2])
+    return cores
 
 
 def affine_core(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ocr_sweep.augment.chance import WORD, pixel_words
 from ocr_sweep.augment.op import Chance, Entry, Image, Parameters, Range, between
-from ocr_sweep.augment.stroke import CROSS
 
+_SQUARE = np.ones((2, 2), dtype=np.uint8)  # dilates from its last pixel and erodes from its first: nothing is shifted
 REACH = 6  # pixels; beyond it exp(-decay d^2) is below 2**-32 for every decay that a study may ask for
 
 
@@ -40,8 +40,8 @@ def edge_distance_squared(ink: NDArray[np.bool_]) -> NDArray[np.uint8]:
 class Kanungo:
     """P(flip) = alpha0 exp(-decay d^2) + noise, with d the distance in pixels to the other colour.
 
-    Ink and paper share their constants, alpha0 is the strength, and half of the images are closed with a disk of three
-    pixels afterwards. A flipped pixel of a grey picture takes the tone's complement; the others keep theirs.
+    Ink and paper share their constants, alpha0 is the strength, and half of the images are closed with a square of
+    two pixels afterwards. A flipped pixel of a grey picture takes the tone's complement; the others keep theirs.
     """
 
     decay_range: Range  # alpha = beta, per square pixel
@@ -64,7 +64,7 @@ class Kanungo:
         flips = pixel_words(image.shape[0], float(entry[4])) < flip_limits(entry[None])[0][squared]
         flipped = np.where(flips, 255 - image, image)
         if entry[3]:
-            return np.asarray(cv2.morphologyEx(flipped, cv2.MORPH_CLOSE, CROSS), dtype=np.uint8)
+            return np.asarray(cv2.erode(cv2.dilate(flipped, _SQUARE), _SQUARE, anchor=(0, 0)), dtype=np.uint8)
         return flipped
 
 

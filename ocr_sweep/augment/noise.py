@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocr_sweep.augment.chance import BYTE_SUM_MEAN, BYTE_SUM_STD, WORD, byte_sums, pixel_words
+from ocr_sweep.augment.chance import WORD, pixel_bytes, pixel_words
 from ocr_sweep.augment.op import Chance, Entry, Image, Parameters, Range, between, enlarge
 
 STAIN_CELLS = 6
+GRAIN = np.array([NormalDist().inv_cdf((i + 0.5) / 256) for i in range(256)])
+"""A normal number for each byte: the middle of its 256th part of the distribution."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,9 @@ class PaperNoise:
 
     def apply(self, image: Image, entry: Entry) -> Image:
         """Add the noise to (S, S), within 0..255."""
-        size, step = image.shape[0], float(entry[0]) / BYTE_SUM_STD
-        noise = enlarge(entry[2:].reshape(STAIN_CELLS, STAIN_CELLS) - step * BYTE_SUM_MEAN, size)
-        noise += byte_sums(pixel_words(size, float(entry[1]))) * np.float32(step)
+        size, grain = image.shape[0], (float(entry[0]) * GRAIN).astype(np.float32)
+        noise = enlarge(entry[2:].reshape(STAIN_CELLS, STAIN_CELLS), size)
+        noise += grain.take(pixel_bytes(size, float(entry[1])))
         return np.asarray(cv2.add(image, np.rint(noise, out=noise), dtype=cv2.CV_8U), dtype=np.uint8)
 
 

@@ -108,7 +108,7 @@ RENDERED = policy(
     (Erosion(radius_range=(0.0, 0.2)), 0.2),
     (Dilation(radius_range=(0.0, 0.2)), 0.2),
     (InkBleed(spread_range=(0.0, 0.8)), 0.15),
-    (Kanungo(decay_range=(1.0, 3.0), noise_range=(0.0, 0.02)), 0.15),
+    (Kanungo(decay_range=(2.0, 5.0), noise_range=(0.0, 0.01)), 0.15),
     (UnevenInk(loss_range=(0.0, 0.6)), 0.3),
     (Gamma(gamma_range=(0.5, 2.0)), 0.2),
     (GaussianBlur(sigma_range=(0.0, 0.028)), 0.35),

@@ -7,17 +7,30 @@ import torch
 from torch import Tensor
 
 from ocr_sweep.augment.batched.arrays import enlarge, on_device, per_image, whole
-from ocr_sweep.augment.batched.morphology import cross
-from ocr_sweep.augment.chance import BYTE_SUM_MEAN, BYTE_SUM_STD, HASH_FACTORS, HASH_SHIFTS, WORD, pixel_places
+from ocr_sweep.augment.chance import HASH_FACTORS, HASH_SHIFTS, WORD, hashed_places
 from ocr_sweep.augment.kanungo import REACH, flip_limits
-from ocr_sweep.augment.noise import STAIN_CELLS, speck_limits
+from ocr_sweep.augment.noise import GRAIN, STAIN_CELLS, speck_limits
 from ocr_sweep.augment.op import Parameters
 
 
 def pixel_words(keys: Parameters, like: Tensor) -> Tensor:
     """A random word below 2**32 for each pixel, (m, S, S) int64, from keys (m,)."""
-    places = on_device(pixel_places(like.shape[-1]).astype(np.int64), like)
-    words = places ^ on_device(keys.astype(np.int64), like)[:, None, None]
+    side = like.shape[-1]
+    return _hashed_words(side * side, keys, like).view(-1, side, side)
+
+
+def pixel_bytes(keys: Parameters, like: Tensor) -> Tensor:
+    """A random byte for each pixel, (m, S, S) int64, from keys (m,)."""
+    side = like.shape[-1]
+    words = _hashed_words(-(-side * side // 4), keys, like)
+    parts = torch.stack([(words >> shift) & 255 for shift in (0, 8, 16, 24)], dim=2)
+    return parts.flatten(1)[:, : side * side].reshape(-1, side, side)
+
+
+def _hashed_words(count: int, keys: Parameters, like: Tensor) -> Tensor:
+    """(m, count) int64; see `chance.hashed_words`."""
+    places = on_device(hashed_places(count).astype(np.int64), like)
+    words = places ^ on_device(keys.astype(np.int64), like)[:, None]
     words ^= words >> HASH_SHIFTS[0]
     words.mul_(HASH_FACTORS[0]).bitwise_and_(WORD - 1)  # the product may wrap; its lower half stays right
     words ^= words >> HASH_SHIFTS[1]
@@ -28,11 +41,9 @@ def pixel_words(keys: Parameters, like: Tensor) -> Tensor:
 
 def paper_noise(images: Tensor, entries: Parameters) -> Tensor:
     """Add grain and stains, (m, 2 + STAIN_CELLS**2)."""
-    steps = entries[:, 0] / BYTE_SUM_STD
-    stains = entries[:, 2:].reshape(-1, STAIN_CELLS, STAIN_CELLS) - (steps * BYTE_SUM_MEAN)[:, None, None]
-    words = pixel_words(entries[:, 1], images)
-    sums = (words & 255) + ((words >> 8) & 255) + ((words >> 16) & 255) + (words >> 24)
-    noise = enlarge(on_device(stains, images), images.shape[-1]) + sums * per_image(steps, images)
+    stains = on_device(entries[:, 2:].reshape(-1, STAIN_CELLS, STAIN_CELLS), images)
+    grain = on_device(entries[:, :1] * GRAIN, images).gather(1, pixel_bytes(entries[:, 1], images).flatten(1))
+    noise = enlarge(stains, images.shape[-1]) + grain.view_as(images)
     return whole(images + noise.round_())
 
 
@@ -48,8 +59,20 @@ def kanungo(images: Tensor, entries: Parameters) -> Tensor:
     words = pixel_words(entries[:, 4], images)
     limits = on_device(flip_limits(entries), images).gather(1, edge_distance_squared(images > 127).flatten(1))
     flipped = torch.where(words < limits.view_as(words), 255.0 - images, images)
-    closed = cross(cross(flipped, torch.maximum), torch.minimum)
+    closed = _closed(flipped)
     return torch.where(per_image(entries[:, 3], images) > 0, closed, flipped)
+
+
+def _closed(images: Tensor) -> Tensor:
+    """(m, S, S) closed with a square of two pixels."""
+    grown = images.clone()
+    for axis in (1, 2):
+        side, before = grown.shape[axis] - 1, grown.clone()
+        grown.narrow(axis, 1, side).copy_(torch.maximum(before.narrow(axis, 1, side), before.narrow(axis, 0, side)))
+    for axis in (1, 2):
+        side, before = grown.shape[axis] - 1, grown.clone()
+        grown.narrow(axis, 0, side).copy_(torch.minimum(before.narrow(axis, 0, side), before.narrow(axis, 1, side)))
+    return grown
 
 
 def edge_distance_squared(ink: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ocr_sweep.augment.batched.arrays import on_device, whole
-from ocr_sweep.augment.geometry import CELLS, Warps, affine_core, warp_basis
+from ocr_sweep.augment.geometry import Warps, affine_core, is_flat, warp_basis, warp_cores
 
 _STEPS = 32.0  # OpenCV looks between pixels in steps of 1/32
 
@@ -25,12 +25,8 @@ def warp(images: Tensor, warps: Warps, places: NDArray[np.int64]) -> Tensor:
 
 def _sampling_places(matrices: NDArray[np.float64], bends: NDArray[np.float64], basis: Tensor) -> Tensor:
     """The places in x and in y that pixels come from, (m, 2, S, S); see `geometry.sampling_places`."""
-    core = np.zeros((len(matrices), 2, CELLS + 2, CELLS + 2))
-    core[:, :, :CELLS, :CELLS] = bends.transpose(0, 3, 1, 2)
-    flat = (matrices[:, 2, 0] == 0.0) & (matrices[:, 2, 1] == 0.0)
-    core[flat, :, -2:, -2:] = affine_core(matrices[flat, :2])
-    at = basis @ on_device(core, basis) @ basis.T
-    tilted = np.flatnonzero(~flat)
+    at = basis @ on_device(warp_cores(matrices, bends), basis) @ basis.T
+    tilted = np.flatnonzero(~is_flat(matrices))
     if len(tilted):
         lines = basis[:, -2:]
         homogeneous = lines @ on_device(affine_core(matrices[tilted]), basis) @ lines.T  # (t, 3, S, S)
