@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from ocr_sweep.cli import corpus, corpus_store, models, project, runs, sweep
+from ocr_sweep.cli import corpus, corpus_charset, corpus_coverage, corpus_store, models, project, runs, sweep
 from ocr_sweep.errors import ConfigError, OcrSweepError, StoppedError, StoreError
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(corpus.app, name="corpus", help="What trials learn from and are judged on.")
+corpus.app.command("charset")(corpus_charset.charset)
+corpus.app.command("coverage")(corpus_coverage.coverage)
 corpus.app.command("list")(corpus_store.list_corpora)
 corpus.app.command("audit")(corpus_store.audit)
 corpus.app.command("gc")(corpus_store.gc)

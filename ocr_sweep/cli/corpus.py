@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ocr_sweep.cli import corpus_charset
-
 if TYPE_CHECKING:
     from ocr_sweep.augment.policy import Policy
     from ocr_sweep.config.corpus import CorpusConfig
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
     from ocr_sweep.config.study import StudyConfig
 
 app = typer.Typer(no_args_is_help=True)
-app.command()(corpus_charset.charset)
 
 
 @app.command()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
 
 from ocr_sweep.corpus.coverage import State, examine, find_conflicts
+from ocr_sweep.corpus.coverage_picture import COLOURS, NOWHERE, coverage_picture
 from ocr_sweep.corpus.fonts import Face, read_faces
 from ocr_sweep.corpus.policy import check_faces_per_class, choose_glyphs
 from ocr_sweep.errors import DataError
@@ -100,3 +102,28 @@ def test_a_rare_character_uses_what_there_is() -> None:
     assert chosen(faces, "天龘", most=2) == {"a": "天", "b": "天龘"}
     with pytest.raises(DataError, match="write `faces_per_class: 2`"):
         check_faces_per_class(faces, 3)
+
+
+def test_the_picture_has_a_cell_for_every_face_and_character_in_the_colour_of_its_state() -> None:
+    lost = {"地": State.NOT_IN_CMAP, "玄": State.NOTDEF}
+    faces = [
+        Face(Path("a.ttf"), 0, "a", "A", "a", {"天": "1"}, {}, lost),
+        Face(Path("b.ttf"), 0, "b", "B", "b", {"天": "1"}, {}, lost),
+    ]
+    picture = np.asarray(coverage_picture(faces, "天地玄"))
+    matrix = picture[60:, 262:]  # beside the names of the faces
+    legend = {state: np.all(picture[:60] == COLOURS[state], axis=2).sum() for state in State}
+    assert min(legend.values()) == 144  # a square of 12 pixels each
+    cells = {state: np.all(matrix == COLOURS[state], axis=2).sum() for state in State}
+    assert cells[State.DRAWN] == 3 * 12 * 11  # two faces, and the row of all faces
+    assert cells[State.NOT_IN_CMAP] == cells[State.NOTDEF] == 2 * 12 * 11
+    assert np.all(matrix == NOWHERE, axis=2).sum() == 2 * 12 * 11
+
+
+def test_the_picture_of_a_large_charset_is_cut_into_blocks() -> None:
+    chars = "".join(chr(point) for point in range(0x4E00, 0x4E00 + 17380))
+    faces = [Face(Path("a.ttf"), 0, "a", "A", "a", dict.fromkeys(chars, "1"), {}, {chars[0]: State.BLANK})]
+    picture = coverage_picture(faces, chars)
+    assert picture.width < 2000 and picture.height < 2000
+    cells = np.all(np.asarray(picture)[60:] == COLOURS[State.DRAWN], axis=2).sum()
+    assert cells == 2 * 17379 * 12 * 2  # the face and all faces, 12 x 2 pixels each
