@@ -21,11 +21,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from PIL import Image, ImageDraw
+
 from ocr_sweep.config.corpus import CorpusConfig
 from ocr_sweep.config.fingerprint import file_sha256
 
 MEMORY_LIMIT = 2.0  # GB above the interpreter
 FIRST = 0x4E00  # the classes are the code points from here
+SCANS = {"name": "scans", "path": "scans", "split": {"train": 0.0, "val": 0.5, "test": 0.5}, "group": None, "max_bad": 0.0}
 CHILD = """
 import sys, time, json
 from pathlib import Path
@@ -51,6 +54,7 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
+        _draw_scans(folder / "scans" / chr(FIRST))
         recipe = _recipe(args.fonts, args.classes, args.images)
         (folder / "recipe.json").write_text(recipe.model_dump_json())
         load = os.getloadavg()[0]
@@ -89,11 +93,20 @@ def _recipe(fonts: list[Path], classes: int, images: int) -> CorpusConfig:
             "image_size": 64,
             "charset": {"chars": "".join(chr(FIRST + i) for i in range(classes))},
             "rendered": {"fonts": [str(font.resolve()) for font in fonts], "max_faces": 1000, "faces_per_class": images},
-            "scanned": [],
+            "scanned": [SCANS],
             "scanned_per_class": 0,
-            "simulated": [{"name": "simulated", "val_per_class": 1, "test_per_class": 1, "wear": 0.5}],
+            "simulated": [],
         }
     )
+
+
+def _draw_scans(folder: Path) -> None:
+    """A few pictures to judge by, because a corpus must have some; what is measured is rendering."""
+    folder.mkdir(parents=True)
+    for number in range(20):
+        picture = Image.new("L", (64, 64), 230)
+        ImageDraw.Draw(picture).line((8, 30, 56, 34 + number), fill=20, width=5)
+        picture.save(folder / f"{number}.png")
 
 
 def _build(folder: Path, corpora: Path, stop: Callable[[], bool] = lambda: False) -> tuple[list[float], float]:

@@ -42,6 +42,9 @@ class GlyphJob:
     extent: float | None = None  # longer side of its ink as a share of the em; None: measured when it is drawn
     weight: float = 0.0  # change of the stroke width as a share of the em
 
+    def __reduce__(self) -> tuple[type[GlyphJob], tuple[Path, int, str, float | None, float]]:
+        return GlyphJob, (self.path, self.index, self.char, self.extent, self.weight)  # sent to workers by the million
+
 
 @dataclass(frozen=True)
 class SimulatedJob:
@@ -170,6 +173,9 @@ def make_images(jobs: Sequence[Job], size: int, workers: int) -> Iterator[Gray |
         StoreError: a worker process died, most often for lack of memory.
     """
     for batch in make_batches(jobs, size, workers):
+        if not batch.unreadable:
+            yield from batch.images
+            continue
         images = iter(batch.images)
         yield from (Unreadable(batch.unreadable[i]) if i in batch.unreadable else next(images) for i in range(len(batch)))
 

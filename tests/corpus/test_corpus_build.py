@@ -166,6 +166,12 @@ def test_weights_of_a_glyph_are_one_group_and_the_manifest_counts_them(recipe: R
     assert ink[2] < ink[0] < ink[1]
 
 
+@pytest.mark.parametrize("weights", [[], [0.0, 0.0], [0.2]])
+def test_weights_must_differ_and_be_small(recipe: Recipe, ipaex: Path, weights: list[float]) -> None:
+    with pytest.raises(ValueError, match="weight"):
+        recipe(rendered={"fonts": [str(ipaex)], "max_faces": 1, "weights": weights})
+
+
 def test_more_faces_than_there_are_is_refused(recipe: Recipe, build: Build, ipaex: Path) -> None:
     with pytest.raises(DataError, match=r"faces_per_class: 5` asks for more images than the fonts can give: .*at most 1"):
         build(recipe(rendered={"fonts": [str(ipaex)], "max_faces": 4, "faces_per_class": 5}))
