@@ -261,8 +261,7 @@ def _rendered(plan: CorpusPlan, entries: list[Entry], written: Written) -> dict[
     choice = plan.glyphs
     return {
         "weights": [
-            {"weight": weight, "images": asked[weight], "less_because_strokes_are_thin": held_back[weight]}
-            for weight in plan.recipe.rendered.weights
+            {"weight": weight, "images": asked[weight], "held_back": held_back[weight]} for weight in plan.recipe.rendered.weights
         ],
         "conflicts": [
             {"chars": conflict.chars, "faces": [list(pair) for pair in conflict.shown]} for conflict in choice.conflicts

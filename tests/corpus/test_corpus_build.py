@@ -161,7 +161,7 @@ def test_weights_of_a_glyph_are_one_group_and_the_manifest_counts_them(recipe: R
     assert len(train) == 36 and len(set(train["group"])) == 12
     counted = view.manifest["weights"]
     assert [(row["weight"], row["images"]) for row in counted] == [(0.0, 12), (0.02, 12), (-0.03, 12)]
-    assert counted[0]["less_because_strokes_are_thin"] == 0
+    assert counted[0]["held_back"] == 0
     ink = view.images[view.indices("train")].reshape(12, 3, -1).mean(axis=(0, 2))
     assert ink[2] < ink[0] < ink[1]
 
