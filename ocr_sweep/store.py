@@ -116,8 +116,9 @@ class CorpusView:
         """K."""
         return len(self.chars)
 
+    @cached_property
     def names(self) -> list[str]:
-        """(N,) the stable name of each image: a scan's source and file, a glyph's character and face."""
+        """N names: of a scan "<source>/U+XXXX/<file>", the same on every machine; of a glyph its character and face."""
         return [str(name) for name in pq.read_table(self.path / INDEX, columns=["name"])["name"].to_pylist()]
 
     @property

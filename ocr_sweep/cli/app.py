@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from ocr_sweep.cli import corpus, corpus_charset, corpus_coverage, corpus_store, models, project, runs, sweep
+from ocr_sweep.cli import corpus, corpus_charset, corpus_clean, corpus_coverage, corpus_store, models, project, runs, sweep
 from ocr_sweep.errors import ConfigError, OcrSweepError, StoppedError, StoreError
 
 app = typer.Typer(
@@ -31,6 +31,8 @@ corpus.app.command("gc")(corpus_store.gc)
 app.add_typer(sweep.app, name="sweep", help="Studies: run, list and check them.")
 app.add_typer(runs.app, name="runs", help="Past trainings: list, compare and reproduce them.")
 app.add_typer(models.app, name="models", help="Registered models: list and promote them.")
+corpus.app.command("clean")(corpus_clean.clean)
+corpus.app.command("show")(corpus_clean.show)
 app.command("ui")(project.ui)
 app.command("doctor")(project.doctor)
 

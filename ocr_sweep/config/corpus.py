@@ -69,6 +69,7 @@ class ScannedConfig(Strict):
     boxes: str | None = None  # CSV or COCO JSON in the folder that boxes the characters on page images; null: no pages
     box_margin: float = Field(default=0.1, ge=0.0, le=1.0)  # cut around a box on each side, as a share of its longer side
     train_only: str | None = None  # CSV in the folder with the column file: only these train; val and test stay; null: all
+    decisions: str | None = Field(default=None, min_length=1)  # CSV under the data root: what people decided about single scans
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:

@@ -99,7 +99,7 @@ def audit_store(view: CorpusView) -> list[str]:
     Returns:
         One sentence for each thing that is wrong.
     """
-    names = view.names()
+    names = view.names
     digests = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in view.images]
     wrong = list(_damaged(view))
     for fold in range(view.manifest["recipe"].get("folds") or 1):

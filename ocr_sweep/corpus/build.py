@@ -8,6 +8,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 from ocr_sweep.config.corpus import CorpusConfig, ScannedConfig
 from ocr_sweep.config.fingerprint import file_sha256
 from ocr_sweep.corpus.audit import check_leaks
+from ocr_sweep.corpus.decisions import stable_name
+from ocr_sweep.corpus.duplicates import copy_keys
 from ocr_sweep.corpus.fonts import Progress
 from ocr_sweep.corpus.glyphs import PREPROCESSING
 from ocr_sweep.corpus.jobs import Batch, GlyphJob, Job, make_batches, scan_jobs
@@ -106,12 +109,13 @@ def _fill(aside: Path, plan: CorpusPlan, workers: int, progress: Progress) -> No
     size = plan.recipe.image_size
     left_out = {f"scans/{source.name}": _left_out(source) for source in plan.sources}
     read = _read_scans(aside / "scans.raw", plan, left_out, workers, progress)
-    entries, sets = lay_out(plan, read, left_out)
     pixels = (
         np.memmap(aside / "scans.raw", np.uint8, "r", shape=(len(read), size, size))
         if read
         else np.empty((0, size, size), np.uint8)
     )
+    copies = copy_keys(pixels, [one.scan.char for one in read])
+    entries, sets = lay_out(plan, [replace(one, copy=key) for one, key in zip(read, copies, strict=True)], left_out)
     written = write_pieces(
         aside / IMAGES,
         lambda start: _batches(entries[start:], pixels, size, workers),
@@ -123,7 +127,7 @@ def _fill(aside: Path, plan: CorpusPlan, workers: int, progress: Progress) -> No
     )
     rows = _rows(entries, sets, plan.recipe.charset.chars)
     check_leaks(rows, [entry.split for entry in entries], written.digests, [entry.name for entry in entries])
-    write_index(aside / INDEX, rows, [entry.name for entry in entries], sets, plan.recipe.charset.chars)
+    write_index(aside / INDEX, rows, [stable_name(entry.name) for entry in entries], sets, plan.recipe.charset.chars)
     with (aside / INDEX).open("rb+") as file:
         sync(file)
     for path in (aside / "scans.raw", aside / IMAGES):
@@ -142,7 +146,8 @@ def _key(names: Iterator[str]) -> str:
 
 
 def _left_out(source: ScannedSource) -> dict[str, Any]:
-    return {"outside_charset": source.outside} if source.outside else {}
+    found: dict[str, Any] = {"outside_charset": source.outside} if source.outside else {}
+    return found | ({"dropped_by_decision": list(source.dropped)} if source.dropped else {})
 
 
 def _read_scans(

@@ -29,6 +29,12 @@ class ReadScan:
     source: int  # number of the scanned source in the recipe
     place: int  # number of its pixels among all scans that were read
     digest: str  # hash of its normalised pixels
+    copy: str = ""  # shared by scans that show the same picture of the same character; empty where nobody looked
+
+    @property
+    def picture(self) -> str:
+        """What it shows: equal for copies."""
+        return self.copy or self.digest
 
 
 @dataclass(frozen=True)
@@ -126,17 +132,19 @@ def _simulated_entry(plan: CorpusPlan, config: SimulatedConfig, split: str, char
 
 
 def _distinct(plan: CorpusPlan, read: list[ReadScan], left_out: dict[str, dict[str, Any]]) -> list[ReadScan]:
-    """Leave out pictures whose pixels carry two labels, and copies of a picture of an earlier source."""
+    """Leave out pictures whose pixels carry two labels, and copies, exact or near, of a picture of an earlier source."""
     by_digest: dict[str, list[ReadScan]] = defaultdict(list)
+    first_copy: dict[str, int] = {}  # source of the first scan that shows a picture
     for one in read:
         by_digest[one.digest].append(one)
+        first_copy.setdefault(one.picture, one.source)
     kept = []
     for one in read:
         alike = by_digest[one.digest]
         reason = ""
         if len({other.scan.char for other in alike}) > 1:
             reason = "conflicting_labels"
-        elif alike[0].source != one.source:
+        elif alike[0].source != one.source or first_copy[one.picture] != one.source:
             reason = "copies_of_another_source"
         if reason:
             left_out[_input_name(plan, one.source)].setdefault(reason, []).append(one.scan.file)
@@ -177,7 +185,7 @@ def _split_source(
 ) -> list[Entry]:
     if not read:
         return []
-    groups = unite([one.scan.group for one in read], [one.digest for one in read])
+    groups = unite([one.scan.group for one in read], [one.digest for one in read], [one.picture for one in read])
     class_ids = np.array([ord(one.scan.char) for one in read], dtype=np.int64)
     hidden = np.array([one.scan.char in tails for one in read])
     apart = hidden & ~np.isin(groups, groups[~hidden])  # whole groups of hidden characters need no part of the shares

@@ -13,6 +13,7 @@ import numpy as np
 from ocr_sweep.config.corpus import CorpusConfig
 from ocr_sweep.config.fingerprint import fingerprint
 from ocr_sweep.corpus.audit import check_sources
+from ocr_sweep.corpus.decisions import decide
 from ocr_sweep.corpus.fonts import Face, Progress, Skipped, find_faces, renderer_version
 from ocr_sweep.corpus.glyphs import PREPROCESSING
 from ocr_sweep.corpus.jobs import probe
@@ -39,6 +40,7 @@ class CorpusPlan:
     def inputs(self) -> dict[str, str]:
         """Hashes of all that goes in, and of what the renderer makes of a probe, by names that mean the same everywhere."""
         found = {f"scans/{source.name}": source.sha256 for source in self.sources}
+        found |= {f"decisions/{source.name}": source.decisions for source in self.sources if source.decisions}
         for face, _ in self.roles:
             name = f"font/{face.label}"
             found[name if found.get(name, face.sha256) == face.sha256 else f"{name}@{face.sha256[:8]}"] = face.sha256
@@ -50,7 +52,7 @@ class CorpusPlan:
         """The corpus's name: the hash of the recipe, the inputs and the libraries, whatever folders they lie in."""
         recipe = self.recipe.model_dump(mode="json")
         for block in (recipe["rendered"] or {}, *recipe["scanned"]):
-            for key in ("fonts", "path", "labels", "boxes", "train_only"):  # what these files say is in the inputs
+            for key in ("fonts", "path", "labels", "boxes", "train_only", "decisions"):  # what these files say is in the inputs
                 block.pop(key, None)
         roles = [[face.label, role] for face, role in self.roles]
         return fingerprint([FORMAT, recipe, self.inputs, roles, library_versions(), PREPROCESSING])
@@ -87,6 +89,7 @@ def plan_corpus(recipe: CorpusConfig, *, data_root: Path, cache: Path, progress:
     """
     chars = recipe.charset.chars
     sources = tuple(list_source(config, chars, data_root=data_root, cache=cache, progress=progress) for config in recipe.scanned)
+    sources = decide(sources, recipe.scanned, chars, data_root=data_root)
     training, held, shared, skipped = _plan_fonts(recipe, data_root, cache, progress or (lambda what, done, total: None))
     plan = CorpusPlan(recipe, training, held, shared, sources, skipped)
     drawn = {char for face in plan.training_faces for char in face.chars}

@@ -36,6 +36,8 @@ class ScannedSource:
     sha256: str  # of all that is read: names, picture bytes, groups, rows, boxes, given splits
     outside: dict[str, int]  # pictures of characters that the charset does not hold
     empty: tuple[str, ...]  # characters of the charset whose folder holds no picture
+    dropped: tuple[str, ...] = ()  # files that a person decided to leave out
+    decisions: str = ""  # hash of what people's decisions change; empty where they change nothing
 
 
 def list_source(

@@ -14,9 +14,9 @@ from ocr_sweep.store import CorpusView
 _SIDE = 48  # pixels
 
 
-def image_uri(image: NDArray[np.uint8]) -> str:
-    """(S, S), 0 paper and 255 ink, as dark ink on white."""
-    picture = Image.fromarray(255 - np.asarray(image)).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
+def image_uri(image: NDArray[np.uint8], side: int = _SIDE) -> str:
+    """(S, S), 0 paper and 255 ink, as dark ink on white, in `side` pixels."""
+    picture = Image.fromarray(255 - np.asarray(image)).resize((side, side), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

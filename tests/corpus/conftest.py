@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ocr_sweep.config.corpus import CorpusConfig
@@ -61,7 +63,7 @@ def subset(ipaex: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def picture(ipaex: Path) -> Callable[..., Image.Image]:
-    """Draw a character, dark on gray paper, a little different for every seed."""
+    """Draw a character, dark on gray paper: seed 0 as the font has it, every other seed as another writer would."""
 
     def draw(char: str, seed: int = 0, side: int = 96) -> Image.Image:
         rng = np.random.default_rng([seed, ord(char)])
@@ -70,9 +72,19 @@ def picture(ipaex: Path) -> Callable[..., Image.Image]:
         font = ImageFont.truetype(str(ipaex), int(rng.integers(side * 2 // 3, side * 3 // 4)))
         ImageDraw.Draw(image).text(place, char, fill=int(rng.integers(20, 60)), font=font, anchor="mm")
         noise = rng.integers(-6, 7, (side, side))
-        return Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
+        return Image.fromarray(np.clip((_bent(np.asarray(image), rng) if seed else image) + noise, 0, 255).astype(np.uint8))
 
     return draw
+
+
+def _bent(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.int16]:
+    """Move every point by a smooth field of up to a tenth of the side."""
+    side = image.shape[0]
+    field = cv2.GaussianBlur(rng.normal(size=(side, side, 2)).astype(np.float32), (0, 0), side / 8)
+    field *= side / 14 / np.abs(field).max()
+    y, x = np.mgrid[:side, :side].astype(np.float32)
+    bent = cv2.remap(image, x + field[..., 0], y + field[..., 1], cv2.INTER_LINEAR, borderValue=225)
+    return np.asarray(bent, dtype=np.int16)
 
 
 @pytest.fixture

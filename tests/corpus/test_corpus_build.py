@@ -248,7 +248,7 @@ def test_test_sets_hold_so_many_of_each_class(recipe: Recipe, book: Book, build:
 def test_the_index_is_a_table_for_everybody(recipe: Recipe, book: Book, build: Build, scans: Path) -> None:
     view = build(recipe(scanned=[book()]), scans)
     table = pq.read_table(view.path / "index.parquet").to_pylist()
-    assert len(table) == len(view.images) and [row["name"] for row in table] == view.names()
+    assert len(table) == len(view.images) and [row["name"] for row in table] == view.names
     first = next(row for row in table if row["source"] == "scanned" and row["set"] == "val/book")
     assert first["char"] in "天地玄日月" and first["name"].startswith(f"book/U+{ord(first['char']):04X}/")
 

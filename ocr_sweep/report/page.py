@@ -1,0 +1,33 @@
+"""How every page about a corpus is made: one template, one look, one file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ocr_sweep.disk import store_errors, write_bytes
+from ocr_sweep.report.words import percent
+
+
+def write_page(path: Path, template: str, content: Mapping[str, Any]) -> Path:
+    """Render a template of this package, everything escaped, and write the page atomically.
+
+    Raises:
+        StoreError: the page cannot be written.
+    """
+    environment = Environment(
+        loader=PackageLoader("ocr_sweep.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    page = environment.get_template(template).render(content)
+    with store_errors(f"creating {path.parent}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, page.encode("utf-8", "backslashreplace"))
+    return path
