@@ -81,6 +81,7 @@ class TooManyFailuresError(OcrSweepError):
 class StoppedError(OcrSweepError):
     """A signal ended the command after a clean checkpoint; exit code 128 + signal number."""
 
-    def __init__(self, message: str, signum: int = signal.SIGINT) -> None:
+    def __init__(self, message: str, signum: int = signal.SIGINT, kept: str = "every trial is checkpointed") -> None:
         super().__init__(message)
         self.exit_code = 128 + signum
+        self.kept = kept  # what the clean checkpoint holds, for people

@@ -28,6 +28,7 @@ class Source(IntEnum):
     RENDERED = 0
     SCANNED = 1
     SIMULATED = 2
+    GENERATED = 3
 
 
 ROW_DTYPE = np.dtype(

@@ -83,6 +83,7 @@ def make_trial(trial_data: dict[str, Any]) -> Callable[..., TrialConfig]:
         data = copy.deepcopy(trial_data)
         data["optim"].setdefault("sgd_lr", None)
         data["training"].setdefault("augment_on", "cpu")
+        data["training"].setdefault("leave_out", [])
         for path, value in (changes or {}).items():
             put(data, path, value)
         return TrialConfig.model_validate(data)

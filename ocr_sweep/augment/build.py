@@ -40,17 +40,13 @@ class Treatment:
 def treatments(config: blocks.AugmentConfig) -> dict[Source, Treatment]:
     """The treatment of every source that training may meet."""
     named = {"rendered": config.rendered, "scanned": config.scanned, "generated": config.generated or config.rendered}
-    return {source: treatment(name, named[name]) for name, source in _sources().items()}
+    return {Source[name.upper()]: treatment(name, block) for name, block in named.items()}
 
 
 def treatment(name: str, block: blocks.SourceAugment) -> Treatment:
     """The treatment of one source, by its name in the configuration."""
     policy = BUILT_IN[name] if block.policy is None else Policy(tuple(build_step(step) for step in block.policy))
     return Treatment(policy, block.strength)
-
-
-def _sources() -> dict[str, Source]:
-    return {name: Source[name.upper()] for name in BUILT_IN if name.upper() in Source.__members__}
 
 
 def build_step(block: blocks.OpConfig) -> Step:

@@ -10,7 +10,18 @@ from typing import Any
 
 import typer
 
-from ocr_sweep.cli import corpus, corpus_charset, corpus_clean, corpus_coverage, corpus_store, models, project, runs, sweep
+from ocr_sweep.cli import (
+    corpus,
+    corpus_charset,
+    corpus_clean,
+    corpus_coverage,
+    corpus_generate,
+    corpus_store,
+    models,
+    project,
+    runs,
+    sweep,
+)
 from ocr_sweep.errors import ConfigError, OcrSweepError, StoppedError, StoreError
 
 app = typer.Typer(
@@ -25,6 +36,7 @@ app = typer.Typer(
 app.add_typer(corpus.app, name="corpus", help="What trials learn from and are judged on.")
 corpus.app.command("charset")(corpus_charset.charset)
 corpus.app.command("coverage")(corpus_coverage.coverage)
+corpus.app.command("generate")(corpus_generate.generate)
 corpus.app.command("list")(corpus_store.list_corpora)
 corpus.app.command("audit")(corpus_store.audit)
 corpus.app.command("gc")(corpus_store.gc)
@@ -75,7 +87,7 @@ def _explain(error: OcrSweepError) -> None:
         for problem in error.problems:
             _complain(problem)
     elif isinstance(error, StoppedError):
-        _complain(f"{error}; every trial is checkpointed, the same command goes on")
+        _complain(f"{error}; {error.kept}, the same command goes on")
     else:
         _complain(str(error))
 

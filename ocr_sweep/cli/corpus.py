@@ -45,11 +45,18 @@ def build(
     )
     from rich.table import Table
 
-    table = Table("set", "images", "classes")
+    table = Table("set", "images", "classes", "by source")
     for name in view.set_names:
         indices = view.indices(name)
-        table.add_row(name, f"{len(indices):,}", str(len(set(view.class_ids[indices].tolist()))))
+        counts = view.manifest["counts"][name]
+        by_source = ", ".join(f"{source} {n:,}" for source, n in counts.items() if source not in ("images", "classes"))
+        table.add_row(name, f"{len(indices):,}", str(len(set(view.class_ids[indices].tolist()))), by_source)
     console.print(table)
+    only = view.manifest["generated_only"]
+    if only:
+        console.print(
+            f"{len(only)} classes train on generated images alone: {only[:60]}{'…' if len(only) > 60 else ''}", markup=False
+        )
     for font in view.manifest["fonts"]:
         console.print(
             f"{font['role']:<9} {font['name']} ({font['file']} #{font['index']}), {font['covered']} characters", markup=False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -82,6 +82,16 @@ class ScannedConfig(Strict):
         return self
 
 
+class GeneratedConfig(Strict):
+    """A folder of images that a GAN drew, `<CHARACTER or U+XXXX>/<image>`, under the data root. They only ever train."""
+
+    name: Identifier
+    path: str = Field(min_length=1)  # folder under the data root
+    per_class: int = Field(ge=1, le=100_000)  # at most so many images of a class, chosen by the recipe's seed
+    fill: Literal["missing", "all"]  # missing: only characters that no training face draws
+    max_bad: float = Field(ge=0.0, le=1.0)  # share of unreadable images that is left out instead of refused
+
+
 class SimulatedConfig(Strict):
     """Glyphs of a held-out font under a degradation model, standing in for scans in val and test."""
 
@@ -111,18 +121,21 @@ class CorpusConfig(Strict):
     folds: int | None = Field(default=None, ge=2, le=50)  # cross-validation: what is not tested is cut into so many folds
     pseudo_tail: int = Field(default=0, ge=0, le=100_000)  # so many classes learn from no scan, to measure what that costs
     simulated: list[SimulatedConfig]
+    generated: list[GeneratedConfig] = Field(default_factory=list)  # drawn by a GAN, for training alone
 
     @model_validator(mode="after")
     def _can_train_and_judge(self) -> Self:
-        names = [source.name for source in self.scanned] + [source.name for source in self.simulated]
+        names = [name for block in (self.scanned, self.simulated, self.generated) for name in (source.name for source in block)]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(f"each source must have a name of its own, but got twice: {', '.join(repeated)}")
         clash = sorted(source.name for source in self.scanned if source.name.startswith("simulated"))
         if clash:
             raise ValueError(f"only simulated sets may be named so, but got a scanned source {', '.join(clash)}")
-        if self.rendered is None and not any(source.split.train > 0 for source in self.scanned):
-            raise ValueError("a corpus needs a training source: give `rendered`, or a scanned source with split.train > 0")
+        if self.rendered is None and not self.generated and not any(source.split.train > 0 for source in self.scanned):
+            raise ValueError(
+                "a corpus needs a training source: give `rendered`, `generated`, or a scanned source with split.train > 0"
+            )
         if self.rendered is None and self.simulated:
             raise ValueError("simulated sets are drawn from fonts: give `rendered`, or an empty list for `simulated`")
         for split in ("val", "test"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ocr_sweep.config.augment import AugmentConfig
 from ocr_sweep.config.block import Strict
@@ -74,6 +74,16 @@ class TrainingConfig(Strict):
     threads: int = Field(ge=1, le=1024)  # CPU threads of this trial; equal bits need equal threads
     fold: int = Field(default=0, ge=0, lt=50)  # the one that validates, where the corpus has folds
     augment_on: Literal["cpu", "batch"] = "cpu"  # cpu: image by image; batch: whole batches where the network is, GPU or CPU
+    leave_out: list[Literal["rendered", "scanned", "generated"]] = Field(default_factory=list)  # sources that do not train
+
+    @field_validator("leave_out")
+    @classmethod
+    def _something_is_left(cls, sources: list[str]) -> list[str]:
+        if len(set(sources)) < len(sources):
+            raise ValueError(f"must name each source once, but got {', '.join(sources)}")
+        if len(sources) == 3:
+            raise ValueError("must leave at least one source in, but got all three; take one out of the list")
+        return sources
 
 
 class TrialConfig(Strict):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ocr_sweep.config.corpus import CorpusConfig, ScannedConfig
+from ocr_sweep.config.corpus import CorpusConfig
 from ocr_sweep.config.fingerprint import file_sha256
 from ocr_sweep.corpus.audit import check_leaks
 from ocr_sweep.corpus.decisions import stable_name
@@ -108,6 +108,7 @@ def _resumable(error: Exception) -> bool:
 def _fill(aside: Path, plan: CorpusPlan, workers: int, progress: Progress) -> None:
     size = plan.recipe.image_size
     left_out = {f"scans/{source.name}": _left_out(source) for source in plan.sources}
+    left_out |= {f"generated/{source.listed.name}": dict(source.left_out) for source in plan.generated}
     read = _read_scans(aside / "scans.raw", plan, left_out, workers, progress)
     pixels = (
         np.memmap(aside / "scans.raw", np.uint8, "r", shape=(len(read), size, size))
@@ -154,7 +155,7 @@ def _read_scans(
     path: Path, plan: CorpusPlan, left_out: dict[str, dict[str, Any]], workers: int, progress: Progress
 ) -> list[ReadScan]:
     """Read all scans into one raw file of (S, S) images; refuse a source with too many unreadable ones."""
-    scans = [(number, scan) for number, source in enumerate(plan.sources) for scan in source.scans]
+    scans = [(number, scan) for number, (_, _, listed) in enumerate(plan.folders) for scan in listed]
     jobs = scan_jobs([scan for _, scan in scans])
     written = write_pieces(
         path,
@@ -175,21 +176,23 @@ def _read_scans(
         for place, ((number, scan), digest) in enumerate(zip(kept, written.digests, strict=True))
     ]
     for number, problems in bad.items():
-        _check_bad(plan.recipe.scanned[number], problems, len(plan.sources[number].scans))
-        left_out[f"scans/{plan.sources[number].name}"]["bad"] = [[scan.file, reason] for scan, reason in problems]
+        name, config, listed = plan.folders[number]
+        _check_bad(name, config.max_bad, problems, len(listed))
+        left_out[name]["bad"] = [[scan.file, reason] for scan, reason in problems]
     return read
 
 
-def _check_bad(config: ScannedConfig, problems: list[tuple[Scan, str]], total: int) -> None:
+def _check_bad(name: str, max_bad: float, problems: list[tuple[Scan, str]], total: int) -> None:
     share = len(problems) / total
-    if share <= config.max_bad:
+    if share <= max_bad:
         return
+    kind, source = name.replace("scans/", "scanned/", 1).split("/", 1)
     listed = "\n".join(f"  {str(scan.path)!a}: {reason}" for scan, reason in problems[:10])
     more = f"\n  ... and {len(problems) - 10} more" if len(problems) > 10 else ""
     allowed = min(1.0, -(-share * 1000 // 1) / 1000)
     raise DataError(
-        f"{len(problems)} of {total} images of scanned source {config.name!r} cannot be used, but `max_bad` allows a share of "
-        f"{config.max_bad:g}; mend or remove them, or write `max_bad: {allowed:g}` to leave them out:\n{listed}{more}"
+        f"{len(problems)} of {total} images of {kind} source {source!r} cannot be used, but `max_bad` allows a share of "
+        f"{max_bad:g}; mend or remove them, or write `max_bad: {allowed:g}` to leave them out:\n{listed}{more}"
     )
 
 
@@ -251,6 +254,7 @@ def _manifest(
         "libraries": library_versions(),
         "preprocessing": PREPROCESSING,
         "counts": _counts(entries, sets),
+        "generated_only": _generated_only(plan.recipe.charset.chars, entries),
         "classes_without": _classes_without(plan.recipe.charset.chars, entries),
         "left_out": {name: found for name, found in left_out.items() if found},
         "sha256": hashes,
@@ -290,3 +294,11 @@ def _classes_without(chars: str, entries: list[Entry]) -> dict[str, str]:
     real = {entry.char for entry in entries if entry.split == "train" and entry.source == Source.SCANNED}
     missing = {"val": held["val"], "test": held["test"], "real_train": real}
     return {name: "".join(char for char in chars if char not in found) for name, found in missing.items()}
+
+
+def _generated_only(chars: str, entries: list[Entry]) -> str:
+    """The characters that nothing but generated images teaches."""
+    training = [entry for entry in entries if entry.split == "train"]
+    taught = {entry.char for entry in training if entry.source != Source.GENERATED}
+    generated = {entry.char for entry in training} - taught
+    return "".join(char for char in chars if char in generated)

@@ -26,7 +26,7 @@ class ReadScan:
     """A scan that was read: what it is and where its pixels are kept."""
 
     scan: Scan
-    source: int  # number of the scanned source in the recipe
+    source: int  # number of its folder among `CorpusPlan.folders`
     place: int  # number of its pixels among all scans that were read
     digest: str  # hash of its normalised pixels
     copy: str = ""  # shared by scans that show the same picture of the same character; empty where nobody looked
@@ -58,7 +58,9 @@ class Entry:
 
 
 def lay_out(plan: CorpusPlan, read: list[ReadScan], left_out: dict[str, dict[str, Any]]) -> tuple[list[Entry], list[str]]:
-    """Return all rows in their order, and the names of the sets: train (glyphs by face, then scans), overflow, val and test.
+    """Return all rows in their order, and the names of the sets.
+
+    The order is: train (glyphs by face, then scans, then generated images), overflow, then the val and test sets.
 
     Args:
         left_out: what is left out here is added to it, by source.
@@ -66,7 +68,14 @@ def lay_out(plan: CorpusPlan, read: list[ReadScan], left_out: dict[str, dict[str
     Raises:
         DataError: a class has no training image, or there is no image for val or for test.
     """
-    entries = _rendered(plan) + _scanned(plan, _distinct(plan, read, left_out), left_out) + _simulated(plan)
+    scans = [one for one in read if one.source < len(plan.sources)]
+    generated = [one for one in read if one.source >= len(plan.sources)]  # apart, so that they never put out a scan
+    entries = [
+        *_rendered(plan),
+        *_scanned(plan, _distinct(plan, scans, left_out), left_out),
+        *_generated(plan, _distinct(plan, generated, left_out)),
+        *_simulated(plan),
+    ]
     chars = plan.recipe.charset.chars
     class_id = {char: i for i, char in enumerate(chars)}
     check_training(chars, np.array([class_id[entry.char] for entry in entries if entry.split == "train"], dtype=np.int64))
@@ -154,11 +163,21 @@ def _distinct(plan: CorpusPlan, read: list[ReadScan], left_out: dict[str, dict[s
 
 
 def _input_name(plan: CorpusPlan, source: int) -> str:
-    return f"scans/{plan.recipe.scanned[source].name}"
+    return plan.folders[source][0]
+
+
+def _generated(plan: CorpusPlan, read: list[ReadScan]) -> list[Entry]:
+    """Images of a GAN: they train and never judge."""
+    entries = []
+    for one in read:
+        name = f"{_input_name(plan, one.source)}/{one.scan.file}"
+        entries.append(Entry(one.scan.char, Source.GENERATED, "train", name, name, one.place))
+    return entries
 
 
 def _scanned(plan: CorpusPlan, read: list[ReadScan], left_out: dict[str, dict[str, Any]]) -> list[Entry]:
     drawn = {char for face in plan.training_faces for char in face.chars}
+    drawn |= {scan.char for source in plan.generated for scan in source.chosen}
     must_train = {char for char in plan.recipe.charset.chars if char not in drawn}
     tails = _pseudo_tail(plan, read, drawn)
     entries: list[Entry] = []

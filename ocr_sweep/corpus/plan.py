@@ -10,14 +10,16 @@ import cv2
 import fontTools
 import numpy as np
 
-from ocr_sweep.config.corpus import CorpusConfig
+from ocr_sweep.config.corpus import CorpusConfig, GeneratedConfig, ScannedConfig
 from ocr_sweep.config.fingerprint import fingerprint
 from ocr_sweep.corpus.audit import check_sources
 from ocr_sweep.corpus.decisions import decide
 from ocr_sweep.corpus.fonts import Face, Progress, Skipped, find_faces, renderer_version
+from ocr_sweep.corpus.generated import GeneratedSource, list_generated
 from ocr_sweep.corpus.glyphs import PREPROCESSING
 from ocr_sweep.corpus.jobs import probe
 from ocr_sweep.corpus.policy import GlyphChoice, check_faces_per_class, choose_glyphs
+from ocr_sweep.corpus.scan import Scan
 from ocr_sweep.corpus.scans import ScannedSource, list_source
 from ocr_sweep.corpus.splits import hold_out
 
@@ -35,12 +37,14 @@ class CorpusPlan:
     simulated_font_shared: bool  # the simulated scans are drawn with a face that trains, for want of another
     sources: tuple[ScannedSource, ...]
     skipped: tuple[Skipped, ...]  # fonts that were found and not used
+    generated: tuple[GeneratedSource, ...] = ()
 
     @cached_property
     def inputs(self) -> dict[str, str]:
         """Hashes of all that goes in, and of what the renderer makes of a probe, by names that mean the same everywhere."""
         found = {f"scans/{source.name}": source.sha256 for source in self.sources}
         found |= {f"decisions/{source.name}": source.decisions for source in self.sources if source.decisions}
+        found |= {f"generated/{source.listed.name}": source.listed.sha256 for source in self.generated}
         for face, _ in self.roles:
             name = f"font/{face.label}"
             found[name if found.get(name, face.sha256) == face.sha256 else f"{name}@{face.sha256[:8]}"] = face.sha256
@@ -51,7 +55,7 @@ class CorpusPlan:
     def fingerprint(self) -> str:
         """The corpus's name: the hash of the recipe, the inputs and the libraries, whatever folders they lie in."""
         recipe = self.recipe.model_dump(mode="json")
-        for block in (recipe["rendered"] or {}, *recipe["scanned"]):
+        for block in (recipe["rendered"] or {}, *recipe["scanned"], *recipe["generated"]):
             for key in ("fonts", "path", "labels", "boxes", "train_only", "decisions"):  # what these files say is in the inputs
                 block.pop(key, None)
         roles = [[face.label, role] for face, role in self.roles]
@@ -63,6 +67,16 @@ class CorpusPlan:
         faces_per_class = self.recipe.rendered.faces_per_class if self.recipe.rendered else None
         chars, seed = self.recipe.charset.chars, self.recipe.seed
         return choose_glyphs(self.training_faces, chars, faces_per_class=faces_per_class, seed=seed)
+
+    @property
+    def folders(self) -> list[tuple[str, ScannedConfig | GeneratedConfig, tuple[Scan, ...]]]:
+        """Name in the manifest, configuration and pictures of every folder that is read: scanned ones, then generated ones."""
+        scanned = zip(self.recipe.scanned, self.sources, strict=True)
+        generated = zip(self.recipe.generated, self.generated, strict=True)
+        return [
+            *((f"scans/{config.name}", config, source.scans) for config, source in scanned),
+            *((f"generated/{config.name}", config, source.chosen) for config, source in generated),
+        ]
 
     @property
     def roles(self) -> list[tuple[Face, str]]:
@@ -90,17 +104,20 @@ def plan_corpus(recipe: CorpusConfig, *, data_root: Path, cache: Path, progress:
     chars = recipe.charset.chars
     sources = tuple(list_source(config, chars, data_root=data_root, cache=cache, progress=progress) for config in recipe.scanned)
     sources = decide(sources, recipe.scanned, chars, data_root=data_root)
-    training, held, shared, skipped = _plan_fonts(recipe, data_root, cache, progress or (lambda what, done, total: None))
-    plan = CorpusPlan(recipe, training, held, shared, sources, skipped)
-    drawn = {char for face in plan.training_faces for char in face.chars}
-    scanned = {scan.char for source in sources for scan in source.scans}
-    check_sources(chars, drawn, scanned, {char for source in sources for char in source.empty})
+    training, held, shared, skipped = plan_fonts(recipe, data_root, cache, progress or (lambda what, done, total: None))
+    drawn = {char for face in training for char in face.chars}
+    generated = tuple(
+        list_generated(config, chars, drawn, data_root=data_root, cache=cache, seed=recipe.seed) for config in recipe.generated
+    )
+    plan = CorpusPlan(recipe, training, held, shared, sources, skipped, generated)
+    shown = {scan.char for _, _, scans in plan.folders for scan in scans}
+    check_sources(chars, drawn, shown, {char for source in sources for char in source.empty})
     if recipe.rendered is not None:
         check_faces_per_class(training, recipe.rendered.faces_per_class)
     return plan
 
 
-def _plan_fonts(
+def plan_fonts(
     recipe: CorpusConfig, data_root: Path, cache: Path, progress: Progress
 ) -> tuple[tuple[Face, ...], Face | None, bool, tuple[Skipped, ...]]:
     """Return the training faces, the simulated one, whether it is shared, and what was skipped."""

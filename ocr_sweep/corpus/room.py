@@ -27,7 +27,7 @@ class Estimate:
 
 def estimate(plan: CorpusPlan) -> Estimate:
     """Count the images of a plan before any is made."""
-    num_scans = sum(len(source.scans) for source in plan.sources)
+    num_scans = sum(len(scans) for _, _, scans in plan.folders)
     per_class = sum(config.val_per_class + config.test_per_class for config in plan.recipe.simulated)
     weights = plan.recipe.rendered.weights if plan.recipe.rendered else []
     drawn = sum(len(chars) for _, chars in plan.glyphs.by_face) * len(weights)

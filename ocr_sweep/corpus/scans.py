@@ -41,9 +41,17 @@ class ScannedSource:
 
 
 def list_source(
-    config: ScannedConfig, chars: str, *, data_root: Path, cache: Path, progress: Progress | None = None
+    config: ScannedConfig,
+    chars: str,
+    *,
+    data_root: Path,
+    cache: Path,
+    progress: Progress | None = None,
+    kind: str = "scanned",
 ) -> ScannedSource:
-    """List and hash the pictures of a source. Plain files beside character folders and hidden entries are ignored.
+    """List and hash the pictures of a scanned or generated source.
+
+    Plain files beside character folders and hidden entries are ignored.
 
     Pictures of characters outside the charset are counted and left out.
 
@@ -54,13 +62,13 @@ def list_source(
         NotFoundError: the data root, the folder or the archive does not exist.
         DataError: the archive, a table, a label or a name cannot be used, or there is no picture of the charset at all.
     """
-    folder = source_folder(config, data_root, cache, progress)
+    folder = source_folder(config, data_root, cache, progress, kind)
     with store_errors(f"reading {folder}"):
         scans, empty = _list(config, folder, set(chars))
     wanted = tuple(scan for scan in scans if scan.char in set(chars))
     if not wanted:
         raise DataError(
-            f"scanned source {config.name!r} must hold pictures of the charset's characters, but {folder} has none "
+            f"{kind} source {config.name!r} must hold pictures of the charset's characters, but {folder} has none "
             f"({len({scan.char for scan in scans} | set(empty))} other characters); check `path` and `charset`"
         )
     outside = Counter(scan.char for scan in scans if scan.char not in set(chars))
@@ -91,11 +99,11 @@ def _list_folders(config: ScannedConfig, folder: Path, chars: set[str]) -> tuple
         places.setdefault(scan.file, []).append(printable(f"{scan.path.parent.name}/{scan.path.name}"))
     twice = [f"{' and '.join(names)} are both {file}; rename one" for file, names in places.items() if len(names) > 1]
     refuse(f"scanned source {config.name!r}", twice)
-    meta.check(config, tuple(scan for scan in scans if scan.char in chars))
+    meta.check(config.name, tuple(scan for scan in scans if scan.char in chars))
     return scans, [char for char, paths in sorted(pictures.items()) if not paths]
 
 
-def source_folder(config: ScannedConfig, data_root: Path, cache: Path, progress: Progress | None = None) -> Path:
+def source_folder(config: ScannedConfig, data_root: Path, cache: Path, progress: Progress | None, kind: str) -> Path:
     """Return the folder of a source, or the one that its archive is unpacked to.
 
     Raises:
@@ -110,8 +118,8 @@ def source_folder(config: ScannedConfig, data_root: Path, cache: Path, progress:
     if not _is_dir(folder):
         what = "archive" if is_archive(config.path) else "folder"
         raise NotFoundError(
-            f"scanned source {config.name!r}: there is no {what} {config.path!r} under the data root {data_root}; "
-            "put it there, or take the source out of `scanned`"
+            f"{kind} source {config.name!r}: there is no {what} {config.path!r} under the data root {data_root}; "
+            f"put it there, or take the source out of `{kind}`"
         )
     return folder
 
@@ -214,14 +222,14 @@ class _Meta:
         except ValueError:
             raise DataError(f"crop_y0 and crop_y1 must be whole numbers, but {self.path} has others for {own}") from None
 
-    def check(self, config: ScannedConfig, scans: tuple[Scan, ...]) -> None:
+    def check(self, name: str, scans: tuple[Scan, ...]) -> None:
         """Without its group a picture could leak from one split into another."""
         if self.group is None:
             return
         lost = [own for own in self._own_names(scans) if own not in self.rows]
         if lost:
             raise DataError(
-                f"`group: {self.group}` of source {config.name!r} needs a row in {self.path} for every picture, but {len(lost)} "
+                f"`group: {self.group}` of source {name!r} needs a row in {self.path} for every picture, but {len(lost)} "
                 f"have none, e.g. {printable(', '.join(lost[:10]))}; add the rows or write `group: null`"
             )
 

@@ -25,6 +25,7 @@ from ocr_sweep.sweep.study_jobs import StudyJobs
 from ocr_sweep.tracking.provenance import provenance
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
+from ocr_sweep.training.feed import training_indices
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
         engine.warm_up()
         tracker = Tracker.open(paths)
         view = open_corpus(study.base.corpus, paths, signals.between(board.building))
+        training_indices(view, study.base.training.leave_out)  # refuses to leave a class without images
         optuna_study = open_study(study, paths, view.fingerprint)
         search = Search(study, optuna_study, paths.optuna_url)
         runner = Runner(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from ocr_sweep.augment.batched import augment_tensor, resize
 from ocr_sweep.config.augment import AugmentConfig
 from ocr_sweep.config.trial import TrainingConfig
 from ocr_sweep.errors import DataError
-from ocr_sweep.store import CorpusView, resized
+from ocr_sweep.store import CorpusView, Source, resized
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Feed:
     With `augment_on: batch`, images go to `device` as they are stored and are distorted there.
 
     Raises:
-        DataError: there are fewer than two training images.
+        DataError: there are fewer than two training images, or a class has none (see `training_indices`).
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Feed:
         self._seed = seed
         self._image_size = image_size
         self._batch_size = training.batch_size
-        self._train = view.indices("train")
+        self._train = training_indices(view, training.leave_out)
         if len(self._train) < 2:
             raise DataError(f"a training set must hold at least 2 images, but got {len(self._train)}")
         self._weights = sampling_weights(view.class_ids[self._train], training.sampling)
@@ -87,6 +88,26 @@ class Feed:
 
     def _draw(self, epoch: int) -> NDArray[np.int64]:
         return draw_order(len(self._train), self._num_draws, self._weights, seed=self._seed, epoch=epoch)
+
+
+def training_indices(view: CorpusView, leave_out: Sequence[str]) -> NDArray[np.int64]:
+    """Image numbers, ascending, of all training images but those of the sources that are left out.
+
+    Raises:
+        DataError: a class has no other training image.
+    """
+    train = view.indices("train")
+    left_out = [Source[name.upper()] for name in leave_out]
+    kept = train[~np.isin(view.rows["source"][train], left_out)]
+    lost = np.setdiff1d(view.class_ids[train], view.class_ids[kept])
+    if len(lost):
+        named = ", ".join(f"{view.chars[i]} U+{ord(view.chars[i]):04X}" for i in lost[:10].tolist())
+        raise DataError(
+            f"`training.leave_out: [{', '.join(leave_out)}]` must leave every class a training image, but {len(lost)} of "
+            f"{view.num_classes} have none then: {named}{' ...' if len(lost) > 10 else ''}; add a font or scans for them, take "
+            "them out of the charset, or leave nothing out"
+        )
+    return kept
 
 
 def sampling_weights(labels: NDArray[np.int64], sampling: str) -> NDArray[np.float64] | None:

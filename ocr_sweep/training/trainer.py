@@ -20,9 +20,9 @@ from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import TrialFailedError
 from ocr_sweep.losses import classification_loss, initial_head_bias, reconstruction_loss, reconstruction_weight
 from ocr_sweep.models import build_model
+from ocr_sweep.models.checkpoint import load_checkpoint, save_checkpoint
 from ocr_sweep.optim import StepRecorder, adamw, cosine, matched_rate, matched_weight_decay, sgd, warmup_cosine
 from ocr_sweep.store import CorpusView
-from ocr_sweep.training.checkpoint import load_checkpoint, save_checkpoint
 from ocr_sweep.training.feed import Batch, Feed, to_tensor
 from ocr_sweep.training.score import score
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from ocr_sweep.training.checkpoint import load_checkpoint, save_checkpoint
+from ocr_sweep.models.checkpoint import load_checkpoint, save_checkpoint
 
 
 def test_what_was_saved_comes_back_bit_by_bit(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from scipy import stats
 
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import DataError
-from ocr_sweep.store import CorpusView
-from ocr_sweep.training.feed import Batch, Feed, draw_order, sampling_weights, to_tensor
+from ocr_sweep.store import CorpusView, Source
+from ocr_sweep.training.feed import Batch, Feed, draw_order, sampling_weights, to_tensor, training_indices
 
 MakeFeed = Callable[..., Feed]
 
@@ -55,6 +56,39 @@ def test_classes_come_as_often_as_the_sampling_says(sampling: str, power: float)
     assert stats.chisquare(drawn, expected).pvalue > 0.001
     other = counts ** (0.5 - power) / (counts ** (0.5 - power)).sum() * 20_000
     assert stats.chisquare(drawn, other).pvalue < 1e-9  # the test would see it
+
+
+def test_sources_that_are_left_out_do_not_train(make_feed: MakeFeed, tiny_corpus: CorpusView) -> None:
+    everything, rendered = tiny_corpus.indices("train"), training_indices(tiny_corpus, ["scanned", "generated"])
+    assert np.array_equal(training_indices(tiny_corpus, []), everything)
+    assert set(tiny_corpus.rows["source"][rendered]) == {Source.RENDERED}
+    assert len(rendered) == 48 < len(everything)
+    limits = {"leave_out": ["scanned"], "images_per_epoch": None}
+    assert make_feed(**limits).batches_per_epoch == 3  # of 16
+
+
+def test_a_class_that_would_lose_every_image_is_named(make_feed: MakeFeed) -> None:
+    with pytest.raises(DataError, match=r"leave_out: \[rendered\]` must leave every class .* 2 of 8 .*: 田 U\+7530, 木"):
+        make_feed(leave_out=["rendered"])
+
+
+def test_leaving_out_everything_is_refused(make_trial: Callable[..., TrialConfig]) -> None:
+    with pytest.raises(ValidationError, match="at least one source"):
+        make_trial({"training.leave_out": ["rendered", "scanned", "generated"]})
+    with pytest.raises(ValidationError, match="each source once"):
+        make_trial({"training.leave_out": ["generated", "generated"]})
+
+
+def test_generated_images_are_distorted_at_their_own_strength(
+    tiny_corpus: CorpusView, make_trial: Callable[..., TrialConfig]
+) -> None:
+    rows = np.array(tiny_corpus.rows)
+    rows["source"][tiny_corpus.indices("train")] = Source.GENERATED
+    view = replace(tiny_corpus, rows=rows)
+    for strength in (0.0, 1.0):
+        config = make_trial({"augment.generated": {"strength": strength}, "augment.rendered.strength": 0.5})
+        batch = Feed(view, config.training, config.augment, seed=0, image_size=16).batch(0, 0)
+        assert torch.equal(batch.images, batch.clean) == (strength == 0.0)
 
 
 def test_within_a_class_all_images_come_equally_often() -> None:

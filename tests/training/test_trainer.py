@@ -14,10 +14,10 @@ from torch import Tensor
 
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import StoreError, TrialFailedError
+from ocr_sweep.models.checkpoint import load_checkpoint
 from ocr_sweep.optim import warmup_cosine
 from ocr_sweep.store import CorpusView
 from ocr_sweep.training import trainer as trainer_module
-from ocr_sweep.training.checkpoint import load_checkpoint
 from ocr_sweep.training.feed import Batch
 from ocr_sweep.training.trainer import Trainer, predict_logits
 
