@@ -2,8 +2,9 @@
 
     python benchmarks/gan.py --source SERIF.ttc#2 --target KAI.ttf --judge A.ttc --judge B.ttf --exam OTHER_KAI.ttc --work DIR
 
-Half of the classes are hidden: no face draws them for the classifier. It is trained three times, with nothing for them, with
-one accepted drawing each, and with the true glyph of the target face each, and judged on simulated scans of the hidden
+Half of the classes are hidden: no face draws them for the classifier. It is trained four times, with nothing for them, with
+the glyph of the source face (what one has without a GAN), with an accepted drawing and with the true glyph of the target face,
+one image a class, and judged on simulated scans of the hidden
 classes, in the target face and in one that nobody learns from (--exam).
 """
 
@@ -48,7 +49,7 @@ class _Silent:
 
 
 def main() -> None:
-    """Generate, measure, train three classifiers, print one table."""
+    """Generate, measure, train four classifiers, print one table."""
     args = _arguments()
     chars = read_charset_file(_CHARSET, args.classes)
     hidden = chars[1::2]
@@ -115,13 +116,14 @@ def _recipe(args: argparse.Namespace, chars: str) -> dict[str, Any]:
 
 
 def _compare(args: argparse.Namespace, plan: GanPlan, chars: str, hidden: str, folder: Path) -> None:
-    """Train on three corpora that differ in the hidden classes alone, and print accuracy on those classes."""
+    """Train on four corpora that differ in the hidden classes alone, and print accuracy on those classes."""
     cache = args.work / "cache"
     target, exam = (named_face(font, chars, args.work, cache) for font in (args.target, args.exam))
     drawn = {char: found[0] for char in hidden if (found := sorted(folder.glob(f"U+{ord(char):04X}/*.png")))}
     judged = "".join(char for char in drawn if char in target.chars and char in exam.chars)
     arms: dict[str, dict[str, Images]] = {
         "nothing": {},
+        "source glyphs": {char: draw_glyph(plan.source.path, plan.source.index, char, _SIZE) for char in judged},
         "generated": {char: _read(drawn[char]) for char in judged},
         "true glyphs": {char: draw_glyph(target.path, target.index, char, _SIZE) for char in judged},
     }

@@ -52,7 +52,7 @@ def build(
         by_source = ", ".join(f"{source} {n:,}" for source, n in counts.items() if source not in ("images", "classes"))
         table.add_row(name, f"{len(indices):,}", str(len(set(view.class_ids[indices].tolist()))), by_source)
     console.print(table)
-    only = view.manifest["generated_only"]
+    only = view.manifest.get("generated_only", "")
     if only:
         console.print(
             f"{len(only)} classes train on generated images alone: {only[:60]}{'…' if len(only) > 60 else ''}", markup=False

@@ -122,7 +122,7 @@ def _train_recogniser(plan: GanPlan, work: Path, progress: Progress, note: Note)
     labels = np.array([class_id[char] for chars in own for char in chars], dtype=np.int64)
     steps = recogniser_steps(len(class_id))
     recogniser = Recogniser(images, labels, len(class_id), steps=steps, seed=plan.settings.seed)
-    file = work / f"{plan.identity}.recogniser"
+    file = work / f"{plan.recognising}.recogniser"
     return recogniser, run_steps(recogniser, steps, file, what="training the recogniser", progress=progress, note=note)
 
 

@@ -84,10 +84,15 @@ class GanPlan:
         return fingerprint([FORMAT, faces, asdict(self.settings), self.learn, library_versions()])
 
     @property
+    def recognising(self) -> str:
+        """The hash of all that decides the recogniser: no target is in it."""
+        judges = [[face.sha256, face.index] for face in self.judges]
+        return fingerprint([FORMAT, judges, self.classes, self.settings.size, self.settings.seed, library_versions()])
+
+    @property
     def identity(self) -> str:
         """The hash of all that decides the result."""
-        judges = [[face.sha256, face.index] for face in self.judges]
-        return fingerprint([self.learning, judges, self.held_back, self.new, self.order.threshold])
+        return fingerprint([self.learning, self.recognising, self.held_back, self.new, self.order.threshold])
 
 
 def plan_gan(
