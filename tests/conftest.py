@@ -84,6 +84,7 @@ def make_trial(trial_data: dict[str, Any]) -> Callable[..., TrialConfig]:
         data["optim"].setdefault("sgd_lr", None)
         data["training"].setdefault("augment_on", "cpu")
         data["training"].setdefault("leave_out", [])
+        data["augment"].setdefault("generated", None)
         for path, value in (changes or {}).items():
             put(data, path, value)
         return TrialConfig.model_validate(data)
