@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-
-from ocr_sweep.disk import write_bytes
 from ocr_sweep.report import characters, charts, tables
 from ocr_sweep.report.arms import gather_arms
+from ocr_sweep.report.page import write_page
 from ocr_sweep.report.runs import ComparedRun
 from ocr_sweep.report.verdict import judge
-from ocr_sweep.report.words import percent, points, runs_of
+from ocr_sweep.report.words import points, runs_of
 from ocr_sweep.store import CorpusView
 
 
@@ -30,7 +29,7 @@ def write_comparison(path: Path, *, title: str, question: str, runs: Sequence[Co
     verdict = judge(arms, view)
     val, test = (tables.accuracy_rows(arms, view, split) for split in ("val", "test"))
     better, worse = characters.changes(arms[0], arms[1], view) if len(arms) > 1 else ([], [])
-    page = _template().render(
+    content = dict(
         title=title,
         question=question,
         view=view,
@@ -52,17 +51,5 @@ def write_comparison(path: Path, *, title: str, question: str, runs: Sequence[Co
         curves=charts.curve_charts(arms),
         costs=tables.cost_rows(arms),
     )
-    write_bytes(path, page.encode())
-    return path
-
-
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("ocr_sweep.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=percent, points=points, runs_of=runs_of, key=charts.key)
-    return environment.get_template("compare.html")
+    filters: dict[str, Callable[..., Any]] = {"points": points, "runs_of": runs_of, "key": charts.key}
+    return write_page(path, "compare.html", content, filters)

@@ -1,8 +1,8 @@
-"""How every page about a corpus is made: one template, one look, one file."""
+"""How every page is made: one template, one look, one file that needs no server and no network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,13 @@ from ocr_sweep.disk import store_errors, write_bytes
 from ocr_sweep.report.words import percent
 
 
-def write_page(path: Path, template: str, content: Mapping[str, Any]) -> Path:
+def write_page(
+    path: Path, template: str, content: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None
+) -> Path:
     """Render a template of this package, everything escaped, and write the page atomically.
+
+    Args:
+        filters: what the template calls beside `percent`.
 
     Raises:
         StoreError: the page cannot be written.
@@ -25,7 +30,7 @@ def write_page(path: Path, template: str, content: Mapping[str, Any]) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = percent
+    environment.filters.update(percent=percent, **(filters or {}))
     page = environment.get_template(template).render(content)
     with store_errors(f"creating {path.parent}"):
         path.parent.mkdir(parents=True, exist_ok=True)
