@@ -57,11 +57,11 @@ def generate(
 
 
 def _folder(out: str, data: Path) -> Path:
-    from ocr_sweep.config.block import _identifier
+    from ocr_sweep.config.block import check_identifier
     from ocr_sweep.errors import OcrSweepError
 
     try:
-        return data / "generated" / _identifier(out)
+        return data / "generated" / check_identifier(out)
     except ValueError as error:
         raise OcrSweepError(f"--out: {error}") from None
 
