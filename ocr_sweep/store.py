@@ -138,8 +138,11 @@ class CorpusView:
 
     def indices(self, name: str) -> NDArray[np.int64]:
         """Image numbers, ascending, of a named set or of a whole split."""
-        ids = [i for i, known in enumerate(self.set_names) if known == name or known.startswith(f"{name}/")]
-        return np.flatnonzero(np.isin(self.rows["set_id"], ids)).astype(np.int64)
+        return np.flatnonzero(np.isin(self.rows["set_id"], self.set_ids(name))).astype(np.int64)
+
+    def set_ids(self, name: str) -> list[int]:
+        """The set_id of a named set, or those of a whole split."""
+        return [i for i, known in enumerate(self.set_names) if known == name or known.startswith(f"{name}/")]
 
     @cached_property
     def class_ids(self) -> NDArray[np.int64]:

@@ -55,8 +55,7 @@ class Arm:
 
 def in_split(arm: Arm, view: CorpusView, split: str) -> NDArray[np.bool_]:
     """(N,) which images belong to a split, or to one named set of it."""
-    ids = [i for i, name in enumerate(view.set_names) if name == split or name.startswith(f"{split}/")]
-    return np.isin(arm.set_id, ids)
+    return np.isin(arm.set_id, view.set_ids(split))
 
 
 def gather_arms(runs: Sequence[ComparedRun], view: CorpusView) -> list[Arm]:

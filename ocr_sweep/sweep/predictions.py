@@ -45,25 +45,20 @@ class Predictions:
         np.savez(buffer, index=self.index, set_id=self.set_id, label=self.label, top5=self.top5, prob5=self.prob5)
         return buffer.getvalue()
 
-    def of_split(self, split: Split, view: CorpusView) -> NDArray[np.int64]:
-        """The rows of a split, as the run that made them saw it: each fold has a validation of its own."""
-        return self.of_set(split, view)
-
     def of_set(self, name: str, view: CorpusView) -> NDArray[np.int64]:
-        """The rows of a named set or a whole split."""
-        ids = [i for i, known in enumerate(view.set_names) if known == name or known.startswith(f"{name}/")]
-        return np.flatnonzero(np.isin(self.set_id, ids))
+        """The rows of a named set or a whole split, as the run that made them saw it: each fold has a validation of its own."""
+        return np.flatnonzero(np.isin(self.set_id, view.set_ids(name)))
 
     def confusion(self, split: Split, view: CorpusView) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(labels, predicted) of a split, as the confusion picture wants them."""
-        rows = self.of_split(split, view)
+        rows = self.of_set(split, view)
         return self.label[rows], self.top5[rows, 0]
 
     def errors(
         self, split: Split, view: CorpusView
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """(index, label, top5, prob5) of a split, as the error sheet wants them."""
-        rows = self.of_split(split, view)
+        rows = self.of_set(split, view)
         return self.index[rows], self.label[rows], self.top5[rows], self.prob5[rows]
 
 

@@ -151,7 +151,7 @@ def numbers_of_record(view: CorpusView, predictions: Predictions) -> dict[str, f
     """Every accuracy of validation and test, and the 95 % interval of the two macro and plain ones of validation."""
     metrics: dict[str, float] = {}
     for split in ("val", "test"):
-        rows = predictions.of_split(split, view)
+        rows = predictions.of_set(split, view)
         metrics |= score(view, split, predictions.top5[rows, 0])
         correct = (predictions.top5[rows, 0] == predictions.label[rows]).astype(np.float64)
         metrics[f"{split}/accuracy_top5"] = float((predictions.top5[rows] == predictions.label[rows, None]).any(axis=1).mean())

@@ -87,7 +87,7 @@ def test_splits_are_told_apart(tiny_corpus: CorpusView) -> None:
     assert np.flatnonzero(labels != predicted).tolist() == [0] and labels.tolist() == tiny_corpus.class_ids[val].tolist()
     assert (
         predictions.of_set("val/book", tiny_corpus).tolist() == list(range(32))
-        and len(predictions.of_split("val", tiny_corpus)) == 48
+        and len(predictions.of_set("val", tiny_corpus)) == 48
     )
     labels, predicted = predictions.confusion("test", tiny_corpus)
     assert np.flatnonzero(labels != predicted).tolist() == [2, 5]
