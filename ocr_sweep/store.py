@@ -134,7 +134,7 @@ class CorpusView:
 
     def named_sets(self, split: Split) -> tuple[str, ...]:
         """The named sets of a split, e.g. ("val/casia",)."""
-        return tuple(name for name in self.set_names if name == split or name.startswith(f"{split}/"))
+        return tuple(self.set_names[i] for i in self.set_ids(split))
 
     def indices(self, name: str) -> NDArray[np.int64]:
         """Image numbers, ascending, of a named set or of a whole split."""

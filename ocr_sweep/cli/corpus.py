@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ocr_sweep.config.corpus import CorpusConfig
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.config.study import StudyConfig
+    from ocr_sweep.store import CorpusView
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -26,7 +27,7 @@ def build(
     """
     from ocr_sweep.cli.console import console, corpus_progress
     from ocr_sweep.config.paths import Paths
-    from ocr_sweep.sweep.corpora import estimate_corpus, open_corpus
+    from ocr_sweep.sweep.corpora import estimate_corpus
 
     paths = Paths.find()
     recipe = recipe_of(study, paths)
@@ -37,8 +38,7 @@ def build(
             wanted = estimate_corpus(recipe, paths, progress)
         console.print(f"{recipe.name}: at most {wanted.images:,} images of {recipe.image_size} px, {size(wanted.bytes)} on disk")
         return
-    with corpus_progress() as progress:
-        view = open_corpus(recipe, paths, progress)
+    view = opened(recipe, paths)
     console.print(
         f"[bold]{view.manifest['recipe']['name']}[/bold]: {view.num_classes} classes, {len(view.images):,} images of "
         f"{view.images.shape[1]} px, in {view.path}"
@@ -86,15 +86,13 @@ def sheet(
     from PIL import Image
 
     from ocr_sweep.augment.sheet import policy_sheet
-    from ocr_sweep.cli.console import console, corpus_progress
+    from ocr_sweep.cli.console import console
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.errors import NotFoundError
-    from ocr_sweep.sweep.corpora import open_corpus
 
     paths = Paths.find()
     policy = _policy(study, source, paths)
-    with corpus_progress() as progress:
-        view = open_corpus(recipe_of(study, paths), paths, progress)
+    view = opened(recipe_of(study, paths), paths)
     char = char or view.chars[0]
     if len(char) != 1 or char not in view.chars:
         raise NotFoundError(f"--char must be one of the {view.num_classes} characters of {study}, but got '{char}'")
@@ -141,3 +139,12 @@ def recipe_of(study: str, paths: Paths) -> CorpusConfig:
         return load_corpus(recipe, paths.sweeps)
     found = _study(study, paths)
     return found.base.corpus if found else load_corpus(Path(study), paths.sweeps)
+
+
+def opened(recipe: CorpusConfig, paths: Paths) -> CorpusView:
+    """The corpus of a recipe, built behind a progress bar where it is not there yet."""
+    from ocr_sweep.cli.console import corpus_progress
+    from ocr_sweep.sweep.corpora import open_corpus
+
+    with corpus_progress() as progress:
+        return open_corpus(recipe, paths, progress)

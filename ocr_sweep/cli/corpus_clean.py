@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ocr_sweep.cli.corpus import recipe_of
+from ocr_sweep.cli.corpus import opened, recipe_of
 
 _STUDY = Annotated[str, typer.Argument(help="A study, or the path of a corpus recipe.")]
 
@@ -16,16 +16,14 @@ def clean(study: _STUDY) -> None:
 
     Example: ocr-sweep corpus clean handwriting
     """
-    from ocr_sweep.cli.console import console, corpus_progress
+    from ocr_sweep.cli.console import console
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.corpus.cleaning import find_suspects
     from ocr_sweep.report.clean import write_clean_page
-    from ocr_sweep.sweep.corpora import open_corpus
 
     paths = Paths.find()
     recipe = recipe_of(study, paths)
-    with corpus_progress() as progress:
-        view = open_corpus(recipe, paths, progress)
+    view = opened(recipe, paths)
     with console.status("looking at the scans"):
         findings = find_suspects(view, recipe=recipe, data_root=paths.data)
     path = write_clean_page(paths.reports / f"{recipe.name}-clean.html", view=view, recipe=recipe, findings=findings)
@@ -42,14 +40,12 @@ def show(study: _STUDY) -> None:
 
     Example: ocr-sweep corpus show handwriting
     """
-    from ocr_sweep.cli.console import console, corpus_progress
+    from ocr_sweep.cli.console import console
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.report.corpus import write_corpus_page
-    from ocr_sweep.sweep.corpora import open_corpus
 
     paths = Paths.find()
     recipe = recipe_of(study, paths)
-    with corpus_progress() as progress:
-        view = open_corpus(recipe, paths, progress)
+    view = opened(recipe, paths)
     path = write_corpus_page(paths.reports / f"{recipe.name}-corpus.html", view=view)
     console.print(f"the page is {path}", soft_wrap=True, markup=False)

@@ -41,16 +41,14 @@ def audit(
 
     Example: ocr-sweep corpus audit handwriting
     """
-    from ocr_sweep.cli.console import console, corpus_progress
-    from ocr_sweep.cli.corpus import recipe_of
+    from ocr_sweep.cli.console import console
+    from ocr_sweep.cli.corpus import opened, recipe_of
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.corpus.audit import audit_store
     from ocr_sweep.errors import EvidenceError
-    from ocr_sweep.sweep.corpora import open_corpus
 
     paths = Paths.find()
-    with corpus_progress() as progress:
-        view = open_corpus(recipe_of(study, paths), paths, progress)
+    view = opened(recipe_of(study, paths), paths)
     wrong = audit_store(view)
     for sentence in wrong:
         console.print(sentence, markup=False)
