@@ -6,10 +6,12 @@ import hashlib
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from ctypes import Array, c_ubyte
 from dataclasses import dataclass
 from itertools import groupby, islice
+from math import prod
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -186,12 +188,19 @@ def make_batches(jobs: Sequence[Job], size: int, workers: int) -> Iterator[Batch
     if workers <= 1 or len(jobs) < SMALL:
         yield from (make_batch(chunk, size) for chunk in chunks)
         return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("forkserver"), initializer=_begin_worker)
+    context = get_context("forkserver")
+    ahead = _AHEAD * workers
+    shape = (ahead, _CHUNK, size, size)
+    shared = context.RawArray(c_ubyte, prod(shape))  # images sent through a pipe would keep workers waiting
+    slots = _slots(shared, shape)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(shared, shape))
     try:
-        waiting: deque[Future[Batch]] = deque(pool.submit(make_batch, chunk, size) for chunk in islice(chunks, _AHEAD * workers))
+        waiting = deque((slot, pool.submit(_fill, slot, chunk, size)) for slot, chunk in enumerate(islice(chunks, ahead)))
         while waiting:
-            batch = waiting.popleft().result()
-            waiting += [pool.submit(make_batch, chunk, size) for chunk in islice(chunks, 1)]
+            slot, future = waiting.popleft()
+            made = future.result()
+            batch = Batch(slots[slot, : made.count].copy(), made.unreadable, made.held_back)
+            waiting += [(slot, pool.submit(_fill, slot, chunk, size)) for chunk in islice(chunks, 1)]
             yield batch
     except BrokenProcessPool as error:
         raise StoreError("a worker process died while making images (out of memory?); try again with fewer workers") from error
@@ -199,7 +208,30 @@ def make_batches(jobs: Sequence[Job], size: int, workers: int) -> Iterator[Batch
         pool.shutdown(cancel_futures=True)
 
 
-def _begin_worker() -> None:
+@dataclass(frozen=True)
+class _Filled:
+    """What a worker says of the batch that it has put into a slot of the shared memory."""
+
+    count: int
+    unreadable: dict[int, str]
+    held_back: tuple[int, ...]
+
+
+_memory: list[NDArray[np.uint8]] = []  # in a worker: the slots, (slot, image, S, S)
+
+
+def _begin_worker(shared: Array[c_ubyte], shape: tuple[int, ...]) -> None:
     """One thread each; a Ctrl-C in the terminal is for the process that waits for them."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _memory.append(_slots(shared, shape))
+
+
+def _slots(shared: Array[c_ubyte], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.frombuffer(memoryview(shared), np.uint8).reshape(shape)
+
+
+def _fill(slot: int, jobs: Sequence[Job], size: int) -> _Filled:
+    batch = make_batch(jobs, size)
+    _memory[0][slot, : len(batch.images)] = batch.images
+    return _Filled(len(batch.images), batch.unreadable, batch.held_back)
