@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -157,6 +158,8 @@ def _check_search(document: Document) -> None:
     base, search = data.get("base"), data.get("search")
     if not isinstance(base, dict) or not isinstance(search, dict):
         return
+    with suppress(ValidationError):  # reported with the study
+        base = TrialConfig.model_validate(base).model_dump()  # keys that may be left out can be searched over, too
     spaces: dict[str, Range] = {}
     for path, raw in search.items():
         try:
@@ -198,18 +201,18 @@ def _space_problems(path: str, space: Range, spaces: dict[str, Range], base: dic
     if path == "training.fold":
         yield "folds cannot be searched over: the confirmation takes them in turn, so that winner and base meet on each"
         return
-    yield from _base_problem(path, space, get(context, path))
+    yield from _base_problem(path, space, context)
     yield from _end_problems(path, space, context)
 
 
-def _base_problem(path: str, space: Range, value: Any) -> Iterator[str]:
+def _base_problem(path: str, space: Range, base: dict[str, Any]) -> Iterator[str]:
     """Trial 0 is the base untouched, so the base must be a point of the space."""
     if isinstance(space, CategoricalRange):
         try:
-            space.label_of(value)
+            space.label_of(path, base)
         except ValueError as error:
             yield f"the base's value {error}, because trial 0 is the base; add it or change the base"
-    elif not contains(space, value):
+    elif not contains(space, value := get(base, path)):
         yield (
             f"the base's value {value} must lie in [{space.low:g}, {space.high:g}], because trial 0 is the base; "
             "widen the range or change the base"

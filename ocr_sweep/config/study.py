@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ocr_sweep.config.block import Identifier, Strict
 from ocr_sweep.config.trial import TrialConfig
@@ -54,14 +54,18 @@ class CategoricalRange(_Range):
     choices: list[Scalar | dict[str, Any]] = Field(min_length=2)
     labels: list[bool | int | float | str] = Field(default_factory=list)  # filled in when the file is read
 
-    def label_of(self, value: Any) -> bool | int | float | str:
-        """The name under which Optuna and MLflow know a choice.
+    def label_of(self, path: str, trial: Mapping[str, Any]) -> bool | int | float | str:
+        """The name under which Optuna and MLflow know the choice that a trial holds at a path.
+
+        Args:
+            trial: plain data of a whole trial.
 
         Raises:
-            ValueError: `value` is none of the choices.
+            ValueError: its value is none of the choices.
         """
+        value = _completed(trial, path, get(trial, path))
         for choice, label in zip(self.choices, self.labels, strict=True):
-            if _given(choice) == _given(value) and isinstance(choice, bool) == isinstance(value, bool):
+            if _completed(trial, path, choice) == value and isinstance(choice, bool) == isinstance(value, bool):
                 return label
         raise ValueError(f"must be one of the choices {', '.join(map(str, self.labels))}")
 
@@ -155,8 +159,7 @@ class StudyConfig(Strict):
         for path in self.ordered_search():
             space = self.search[path]
             if is_active(space, params):
-                value = get(data, path)
-                params[path] = space.label_of(value) if isinstance(space, CategoricalRange) else value
+                params[path] = space.label_of(path, data) if isinstance(space, CategoricalRange) else get(data, path)
         return params
 
     def first_points(self) -> list[dict[str, Any]]:
@@ -225,11 +228,16 @@ def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _given(value: Any) -> Any:
-    """A block without its nulls: a key that may be left out means the same when it is written as null."""
+def _completed(trial: Mapping[str, Any], path: str, value: Any) -> Any:
+    """A value as the trial would hold it: a block has every key then, those that may be left out, too."""
     if not isinstance(value, Mapping):
         return value
-    return {key: _given(inner) for key, inner in value.items() if inner is not None}
+    data = copy.deepcopy(dict(trial))
+    put(data, path, value)
+    try:
+        return get(TrialConfig.model_validate(data).model_dump(), path)
+    except ValidationError:
+        return value  # what is wrong with it is reported elsewhere
 
 
 def contains(space: Range, value: Any) -> bool:

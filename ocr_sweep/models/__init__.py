@@ -1,6 +1,7 @@
 """Networks, one idea a file; timm enters here."""
 
 from ocr_sweep.models.factory import build_model, check_model
+from ocr_sweep.models.network import Network
 from ocr_sweep.models.output import Output
 
-__all__ = ["Output", "build_model", "check_model"]
+__all__ = ["Network", "Output", "build_model", "check_model"]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from torch import nn
-
-from ocr_sweep.config.trial import ModelConfig, TimmConfig, UNetConfig
+from ocr_sweep.config.model import ModelConfig, TimmConfig, UNetConfig
 from ocr_sweep.errors import ConfigError
+from ocr_sweep.models.network import Network
 from ocr_sweep.models.timm_classifier import TimmClassifier, check_timm_name
 from ocr_sweep.models.unet import UNet
 
 
-def build_model(config: ModelConfig, num_classes: int, image_size: int) -> nn.Module:
+def build_model(config: ModelConfig, num_classes: int, image_size: int) -> Network:
     """Return an untrained network for (B, 1, image_size, image_size) images and `num_classes` classes.
 
     Raises:
@@ -19,15 +18,9 @@ def build_model(config: ModelConfig, num_classes: int, image_size: int) -> nn.Mo
     check_model(config, image_size)
     match config:
         case UNetConfig():
-            return UNet(
-                num_classes,
-                base_channels=config.base_channels,
-                depth=config.depth,
-                dropout=config.dropout,
-                decoder=config.decoder,
-            )
+            return UNet(config, num_classes)
         case TimmConfig():
-            return TimmClassifier(config.name, num_classes, image_size=image_size, dropout=config.dropout)
+            return TimmClassifier(config, num_classes, image_size=image_size)
 
 
 def check_model(config: ModelConfig, image_size: int) -> None:

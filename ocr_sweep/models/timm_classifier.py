@@ -9,38 +9,49 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
+from ocr_sweep.config.model import TimmConfig
 from ocr_sweep.errors import ConfigError
-from ocr_sweep.models.output import Output
+from ocr_sweep.models.network import Network
 
 
-class TimmClassifier(nn.Module):
-    """A timm network, trained from scratch. Input (B, 1, H, W) in [0, 1]; output (B, K) logits.
+class TimmClassifier(Network):
+    """A timm network under a head of ours. Input (B, 1, H, W) in [0, 1]; output (B, K) logits.
+
+    timm's own head is left out: EfficientFormerV2 would bring two of them.
 
     Raises:
         ConfigError: the network cannot read images of this size.
     """
 
-    def __init__(self, name: str, num_classes: int, *, image_size: int, dropout: float) -> None:
-        super().__init__()
-        timm = _timm()
-        arguments: dict[str, object] = {}
-        if timm.models.get_pretrained_cfg(name).fixed_input_size:  # attention biases or position embeddings
-            arguments["img_size"] = image_size
-        if name.startswith("efficientformerv2"):
-            arguments["distillation"] = False  # one head; a second one is for distillation
-        try:
-            self.network = timm.create_model(
-                name, pretrained=False, in_chans=1, num_classes=num_classes, drop_rate=dropout, **arguments
-            )
-            with torch.no_grad():
-                self.network.eval()(torch.zeros(1, 1, image_size, image_size))
-        except Exception as error:  # each of timm's networks fails in a way of its own, and some only when they run
-            raise ConfigError([f"timm's {name} cannot read images of {image_size} pixels: {error}"]) from error
-        self.network.train()
+    def __init__(self, config: TimmConfig, num_classes: int, *, image_size: int) -> None:
+        network, num_features = _backbone(config, image_size)
+        super().__init__(config.head, num_features=num_features, num_classes=num_classes)
+        self.channels = config.channels
+        self.network = network
 
-    def forward(self, images: Tensor) -> Output:
-        """Classify (B, 1, H, W) images."""
-        return Output(self.network(images))
+    def features(self, images: Tensor) -> Tensor:
+        """(B, 1, H, W) images as (B, D) features, with timm's dropout."""
+        features: Tensor = self.network(images.expand(-1, self.channels, -1, -1))
+        return features
+
+
+def _backbone(config: TimmConfig, image_size: int) -> tuple[nn.Module, int]:
+    """A timm network without head, and how many features it gives."""
+    timm = _timm()
+    arguments: dict[str, object] = {}
+    if timm.models.get_pretrained_cfg(config.name).fixed_input_size:  # attention biases or position embeddings
+        arguments["img_size"] = image_size
+    if config.name.startswith("efficientformerv2"):
+        arguments["distillation"] = False
+    try:
+        network: nn.Module = timm.create_model(
+            config.name, pretrained=False, in_chans=config.channels, num_classes=0, drop_rate=config.dropout, **arguments
+        )
+        with torch.no_grad():
+            features = network.eval()(torch.zeros(1, config.channels, image_size, image_size))
+    except Exception as error:  # each of timm's networks fails in a way of its own, and some only when they run
+        raise ConfigError([f"timm's {config.name} cannot read images of {image_size} pixels: {error}"]) from error
+    return network.train(), int(features.shape[1])
 
 
 def check_timm_name(name: str) -> None:

@@ -11,8 +11,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from ocr_sweep.config.model import TimmConfig
 from ocr_sweep.config.paths import Paths
-from ocr_sweep.config.trial import TimmConfig, TrialConfig
+from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import file_lock, read_json
 from ocr_sweep.errors import EvidenceError
 from ocr_sweep.sweep.attempt import CONFIG, PREDICTIONS, PROVENANCE, read_config

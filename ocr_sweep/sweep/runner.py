@@ -11,8 +11,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ocr_sweep.config.model import TimmConfig, UNetConfig
 from ocr_sweep.config.study import flatten
-from ocr_sweep.config.trial import TimmConfig, TrialConfig, UNetConfig
+from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import IntegrityError, StoppedError, StoreError, TooManyFailuresError
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.attempt import ONNX, WEIGHTS, Attempt

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ocr_sweep.config.model import TimmConfig
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.study import CategoricalRange, StudyConfig
-from ocr_sweep.config.trial import TimmConfig
 from ocr_sweep.disk import file_lock
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.board import Board

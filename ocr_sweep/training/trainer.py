@@ -18,12 +18,14 @@ from torch import Tensor, nn
 
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import TrialFailedError
-from ocr_sweep.losses import classification_loss, initial_head_bias, reconstruction_loss, reconstruction_weight
 from ocr_sweep.models import build_model
 from ocr_sweep.models.checkpoint import load_checkpoint, save_checkpoint
+from ocr_sweep.models.heads import set_head_bias
 from ocr_sweep.optim import StepRecorder, adamw, cosine, matched_rate, matched_weight_decay, sgd, warmup_cosine
 from ocr_sweep.store import CorpusView
+from ocr_sweep.training.classification import Classification
 from ocr_sweep.training.feed import Batch, Feed, to_tensor
+from ocr_sweep.training.restoration import Restoration
 from ocr_sweep.training.score import score
 
 SELECT_BY = "val/accuracy_macro"
@@ -85,7 +87,10 @@ class Trainer:
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.manual_seed(config.seed)
         self.model = build_model(config.model, view.num_classes, config.image_size)
-        _set_head_bias(self.model, view.num_classes, initial_head_bias(config.loss.kind, view.num_classes))
+        self.classification = Classification(config.loss, view, self.device)
+        self.restoration = Restoration(config.model, view, self.device)
+        if self.classification.head_bias:
+            set_head_bias(self.model.head, self.classification.head_bias)
         self.model.to(self.device)
         _to_channels_last(self.model)
         self.feed = Feed(
@@ -156,13 +161,12 @@ class Trainer:
     def _step(self, batch: Batch) -> float:
         """One optimiser update; returns the loss."""
         config, progress = self.config, self.progress
-        images, labels = self._to_device(batch.images), batch.labels.to(self.device)
+        batch = self._to_device(batch)
         self._set_rate()
-        output = self.model(images)
-        loss = classification_loss(config.loss.kind, output.logits, labels, config.loss.label_smoothing)
-        if output.restored is not None and config.model.kind == "unet":
-            weight = reconstruction_weight(config.model.reconstruction_weight, progress.step, self.num_steps)
-            loss = loss + weight * reconstruction_loss(output.restored, self._to_device(batch.clean))
+        output = self.model(batch.images)
+        loss = self.classification(output.logits, batch.labels)
+        if output.restored is not None:
+            loss = loss + self.restoration(output.restored, batch, step=progress.step, num_steps=self.num_steps)
         value = float(loss.detach())
         if not np.isfinite(value):
             raise TrialFailedError(f"nan-loss: the loss must stay finite, but is {value} at step {progress.step}")
@@ -176,8 +180,12 @@ class Trainer:
             self.recorder.after()
         return value
 
-    def _to_device(self, images: Tensor) -> Tensor:
-        return images.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+    def _to_device(self, batch: Batch) -> Batch:
+        images, clean = (
+            tensor.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+            for tensor in (batch.images, batch.clean)
+        )
+        return Batch(images, clean, batch.labels.to(self.device, non_blocking=True))
 
     def _set_rate(self) -> None:
         optim, progress = self.config.optim, self.progress
@@ -287,11 +295,3 @@ def _to_channels_last(model: nn.Module) -> None:
     for parameter in model.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-
-
-def _set_head_bias(model: nn.Module, num_classes: int, value: float) -> None:
-    """Fill the bias of the last linear layer with `num_classes` outputs."""
-    heads = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == num_classes and m.bias is not None]
-    if value != 0.0:
-        assert heads, "the network has no linear head with a bias"
-        nn.init.constant_(heads[-1].bias, value)

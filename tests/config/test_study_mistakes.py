@@ -76,7 +76,7 @@ MISTAKES = [  # file, what stands there, what is written instead, the problem
     ("tiny_aug.yaml", "training.batch_size: {type: int, low: 8, high: 64}", "training.epochs: {type: float, low: 1.0, high: 8.0}", r"the value 1.0 is not legal: training.epochs: must be a whole number"),
     ("tiny_aug.yaml", STRENGTH, "augment.rendered.strenght: 5", r"tiny_aug.yaml:11: .*must be a block of keys and values.*but got 5"),
     ("tiny_aug.yaml", STRENGTH, STRENGTH.replace("strength", "strenght"), r"tiny_aug.yaml:11: search.augment.rendered.strenght: a search path must name a value that the base has; did you mean 'augment.rendered.strength'\?"),
-    ("tiny_aug.yaml", STRENGTH, STRENGTH.replace("augment.rendered.strength", "zzz"), r"tiny_aug.yaml:11: search.zzz: a search path must name a value that the base has; known paths: augment, augment.rendered"),
+    ("tiny_aug.yaml", STRENGTH, STRENGTH.replace("augment.rendered.strength", "zzz"), r"tiny_aug.yaml:11: search.zzz: a search path must name a value that the base has; known paths: augment, augment.generated"),
     ("tiny_aug.yaml", STRENGTH, "corpus.seed: {type: int, low: 0, high: 9}", r"tiny_aug.yaml:11: search.corpus.seed: the corpus cannot be searched over"),
     ("tiny_aug.yaml", STRENGTH, "optim.lr.x: {type: int, low: 0, high: 9}", r"search.optim.lr.x: a search path must name a value that the base has"),
     # choices

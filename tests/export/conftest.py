@@ -9,11 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ocr_sweep.config.model import TimmConfig, UNetConfig
 from ocr_sweep.export.onnx_file import export_onnx
-from ocr_sweep.models.timm_classifier import TimmClassifier
-from ocr_sweep.models.unet import UNet
+from ocr_sweep.models import build_model
 from ocr_sweep.store import CorpusView
 from ocr_sweep.training.trainer import predict_logits
+
+UNET = UNetConfig(kind="unet", base_channels=4, depth=2, dropout=0.1, decoder=True, reconstruction_weight=1.0)
+TIMM = TimmConfig(kind="timm", name="test_resnet", dropout=0.1)
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +30,8 @@ def networks(images: NDArray[np.uint8]) -> dict[str, nn.Module]:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     made: dict[str, nn.Module] = {
-        "decoder": UNet(8, base_channels=4, depth=2, dropout=0.1, decoder=True),
-        "timm": TimmClassifier("test_resnet", 8, image_size=16, dropout=0.1),
+        "decoder": build_model(UNET, 8, 16),
+        "timm": build_model(TIMM, 8, 16),
     }
     for network in made.values():
         for _ in range(10):

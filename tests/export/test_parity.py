@@ -51,17 +51,17 @@ def _batch_norm(network: nn.Module) -> None:
 
 def _head_bias(network: nn.Module) -> None:
     with torch.no_grad():
-        network.head[1].bias[0] += 0.05  # type: ignore[index, union-attr]
+        network.head.bias[0] += 0.05  # type: ignore[index, union-attr]
 
 
 def _class_order(network: nn.Module) -> None:
     with torch.no_grad():
-        network.head[1].weight[:] = network.head[1].weight.flip(0)  # type: ignore[index, union-attr]
+        network.head.weight[:] = network.head.weight.flip(0)  # type: ignore[index, union-attr]
 
 
 def _not_a_number(network: nn.Module) -> None:
     with torch.no_grad():
-        network.head[1].bias[3] = float("nan")  # type: ignore[index, union-attr]
+        network.head.bias[3] = float("nan")  # type: ignore[index, union-attr]
 
 
 @pytest.mark.parametrize("fault", [_batch_norm, _head_bias, _class_order, _not_a_number])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ocr_sweep.config.trial import TimmConfig
+from ocr_sweep.config.model import TimmConfig
 from ocr_sweep.errors import ConfigError
 from ocr_sweep.models import build_model, check_model
 

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 
-from ocr_sweep.config.trial import UNetConfig
+from ocr_sweep.config.model import UNetConfig
 from ocr_sweep.errors import ConfigError
 from ocr_sweep.models import build_model
 from ocr_sweep.models.unet import UNet
@@ -77,7 +76,7 @@ def test_the_number_of_parameters(base: int, depth: int, num_classes: int) -> No
 
 def test_dropout_stands_before_the_head() -> None:
     model = build_model(config(dropout=0.9, decoder=False), 5, 16)
-    assert isinstance(model, UNet) and isinstance(model.head[0], nn.Dropout) and model.head[0].p == 0.9
+    assert isinstance(model, UNet) and model.dropout.p == 0.9
     assert not torch.equal(model(images(4, 16)).logits, model(images(4, 16)).logits)
     model.eval()
     assert torch.equal(model(images(4, 16)).logits, model(images(4, 16)).logits)

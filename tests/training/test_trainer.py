@@ -289,7 +289,7 @@ def test_an_untrained_binary_network_expects_one_class_in_k(
     tiny_corpus: CorpusView, make_trial: MakeTrial, tmp_path: Path
 ) -> None:
     trainer = Trainer(make_trial(MODELS["encoder"]), tiny_corpus, tmp_path / "checkpoint.pt")
-    assert trainer.model.head[1].bias.tolist() == pytest.approx([-np.log(7)] * 8)  # type: ignore[index, union-attr]
+    assert trainer.model.head.bias.tolist() == pytest.approx([-np.log(7)] * 8)  # type: ignore[index, union-attr]
 
 
 def test_every_epoch_has_its_curves(sit: Sit, make_trial: MakeTrial) -> None:
