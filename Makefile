@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 STUDY  ?=
 RUN    ?=
+SCALE  ?=
 STAGE  ?= production
 PORT   ?= 5000
 STAMP  := .venv/.installed
@@ -28,14 +29,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m compileall -q ocr_sweep
 	@touch $@
 
-sweep: $(STAMP) ## run a study, or go on with it: make sweep STUDY=unet_aug
+sweep: $(STAMP) ## run a study, or go on with it: make sweep STUDY=unet_aug, or SCALE=gpu
 	@$(call need,STUDY,a study,make sweep STUDY=unet_aug)
-	@$(BIN)/ocr-sweep sweep run $(STUDY)
+	@$(BIN)/ocr-sweep sweep run $(STUDY) $(if $(SCALE),--scale $(SCALE))
 
 ui: $(STAMP) ## the MLflow UI over this project's runs, on this machine only: make ui PORT=5000
 	@$(BIN)/ocr-sweep ui --port $(PORT)
 
-compare: $(STAMP) ## a page that sets a study's architectures side by side: make compare STUDY=backbones
+compare: $(STAMP) ## a page that sets a study's arms side by side: make compare STUDY=backbones
 	@$(call need,STUDY,a study,make compare STUDY=backbones)
 	@$(BIN)/ocr-sweep runs compare --study $(STUDY)
 

@@ -57,13 +57,14 @@ def reproduce(run: Annotated[str, typer.Argument(help="The ID of a run that comp
 @app.command()
 def compare(
     runs: Annotated[list[str] | None, typer.Argument(help="Run IDs; or give --study.")] = None,
-    study: Annotated[str | None, typer.Option(help="Compare the architectures of this study.")] = None,
+    study: Annotated[str | None, typer.Option(help="Compare the arms of this study.")] = None,
 ) -> None:
-    """Write a page that sets architectures or runs side by side; it opens without a server.
+    """Write a page that sets the arms of a study, or runs, side by side; it opens without a server.
 
     Example: ocr-sweep runs compare --study backbones
     """
     from ocr_sweep.cli.console import console
+    from ocr_sweep.cli.tables import reported_table
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.errors import NotFoundError
     from ocr_sweep.report.collect import compare_runs, compare_study
@@ -73,5 +74,9 @@ def compare(
         raise NotFoundError("give either run IDs or --study, for example: ocr-sweep runs compare --study backbones")
     paths = Paths.find()
     tracker = Tracker.open(paths)
-    page = compare_study(study, tracker, paths) if study else compare_runs(runs or [], tracker, paths)
-    console.print(f"the comparison is in {page}")
+    made = compare_study(study, tracker, paths) if study else compare_runs(runs or [], tracker, paths)
+    console.print(made.headline)
+    if made.reported is not None:
+        console.print(reported_table(made.reported))
+        console.print(made.reported.note)
+    console.print(f"the comparison is in {made.page}")

@@ -17,6 +17,7 @@ app = typer.Typer(no_args_is_help=True)
 @app.command()
 def run(
     study: Annotated[str, typer.Argument(help="A study's name (a file in sweeps/) or the path of a study file.")],
+    scale: Annotated[str | None, typer.Option(help="One of the file's `scales:`, e.g. gpu; without it, the first.")] = None,
 ) -> None:
     """Run a study, or go on with it: corpus, trials, confirmation, winner in the registry.
 
@@ -28,7 +29,7 @@ def run(
     from ocr_sweep.config.paths import Paths
 
     paths = Paths.find()
-    config = load_study(find_study(study, paths.sweeps), paths.sweeps)
+    config = load_study(find_study(study, paths.sweeps), paths.sweeps, scale)
     simulated = bool(config.base.corpus.simulated)
     console.print(f"[bold]{config.name}[/bold]: {config.question}{simulated_mark(simulated)}")
 
@@ -95,12 +96,12 @@ def check(
     Example: ocr-sweep sweep check sweeps/unet_aug.yaml
     """
     from ocr_sweep.cli.console import console
-    from ocr_sweep.config.load import find_study, load_corpus, load_study
+    from ocr_sweep.config.load import find_study, load_corpus, load_study, scales_of
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.errors import ConfigError
 
     sweeps = Paths.find().sweeps
-    problems: list[str] = []
+    problems: dict[str, None] = {}  # in order, and those of several scales once
     recipes = [file for file in files or sorted(sweeps.glob("corpora/*.yaml")) if file.resolve().parent.name == "corpora"]
     studies = [file for file in files or sorted(sweeps.glob("*.yaml")) if file not in recipes]
     for file in (*studies, *recipes):
@@ -108,11 +109,13 @@ def check(
             if file in recipes:
                 load_corpus(file, sweeps)
             else:
-                load_study(find_study(str(file), sweeps), sweeps)
+                found = find_study(str(file), sweeps)
+                for scale in (None, *scales_of(found, sweeps)):
+                    load_study(found, sweeps, scale)
         except ConfigError as error:
-            problems += error.problems
+            problems |= dict.fromkeys(error.problems)
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(list(problems))
     console.print(f"{_right(len(studies), 'study file')}, {_right(len(recipes), 'corpus recipe')}")
 
 

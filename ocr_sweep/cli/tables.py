@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ocr_sweep.cli.console import percent, simulated_mark
 from ocr_sweep.tracking.record import OUTCOME, RunRecord
+
+if TYPE_CHECKING:
+    from ocr_sweep.metrics import Interval
+    from ocr_sweep.report.reported import Reported
 
 
 def trials_table(records: list[RunRecord], metric: str) -> Table:
@@ -36,3 +42,26 @@ def with_interval(record: RunRecord, metric: str) -> str:
     low, high = (record.metrics.get(f"{metric}_{end}") for end in ("low", "high"))
     interval = f" [{100 * low:.1f}, {100 * high:.1f}]" if low is not None and high is not None else ""
     return f"{percent(record.metrics.get(metric))}{interval}"
+
+
+def reported_table(reported: Reported) -> Table:
+    """Published numbers, ours, and whether they agree on the order of the arms."""
+    first = reported.rows[0].arm
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("arm", no_wrap=True)
+    for name in ("reported", f"against {first}", "means something", "here", f"against {first}"):
+        table.add_column(name, justify="right")
+    table.add_column("so")
+    for row in reported.rows:
+        lead = "" if row.reported_lead is None else f"{100 * row.reported_lead:+.2f}"
+        means = "" if row.reported_lead is None else "yes" if row.telling else "no"
+        ours, our_lead = _between(row.accuracy, ".1f"), _between(row.lead, "+.1f")
+        table.add_row(row.arm, f"{100 * row.reported:.2f}", lead, means, ours, our_lead, row.conclusion)
+    return table
+
+
+def _between(interval: Interval | None, form: str) -> str:
+    if interval is None:
+        return ""
+    value, low, high = (format(100 * x, form) for x in (interval.value, interval.low, interval.high))
+    return f"{value} [{low}, {high}]"

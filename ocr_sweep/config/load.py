@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from ocr_sweep.config.charset_file import read_charset_file
 from ocr_sweep.config.corpus import CorpusConfig
 from ocr_sweep.config.messages import explain, unknown_key
+from ocr_sweep.config.scale import apply_scale
 from ocr_sweep.config.study import (
     CategoricalRange,
     Range,
@@ -48,28 +49,31 @@ def find_study(name_or_file: str, sweeps: Path) -> Path:
     raise NotFoundError(f"no study '{name_or_file}' in {sweeps}; {hint}: {', '.join(known) or 'none'}")
 
 
-def load_study(path: Path, sweeps: Path) -> StudyConfig:
+def load_study(path: Path, sweeps: Path, scale: str | None = None) -> StudyConfig:
     """Read, complete and check a study file.
 
     Args:
         sweeps: folder in which the files that a study names are looked up, after the study's own folder.
+        scale: one of the file's `scales:`; null: the first.
 
     Raises:
         NotFoundError: there is no such file.
         ConfigError: every mistake found.
     """
-    document = _read(path, sweeps, ("base", "corpus"))
+    document = _open(path, sweeps)
+    written = document.data.get("name") if isinstance(document.data, dict) else None
+    apply_scale(document, scale)
+    _complete(document, ("base", "corpus"))
     study = _validate(StudyConfig, document)
-    _check_name(document, path)
+    _check_name(document, written, path)
     _check_search(document)
     _refuse(document)
     assert study is not None
     return study
 
 
-def _check_name(document: Document, path: Path) -> None:
+def _check_name(document: Document, name: object, path: Path) -> None:
     """One name for the file, the experiment and the command line."""
-    name = document.data.get("name") if isinstance(document.data, dict) else None
     if isinstance(name, str) and name != path.stem:
         sentence = f"name: must be the file's own, '{path.stem}', but got '{name}'; rename one of them"
         document.problems.append((document.mark(("name",)), sentence))
@@ -77,20 +81,31 @@ def _check_name(document: Document, path: Path) -> None:
 
 def load_corpus(path: Path, sweeps: Path) -> CorpusConfig:
     """Read and check a corpus recipe (see `load_study`)."""
-    document = _read(path, sweeps, ())
+    document = _open(path, sweeps)
+    _complete(document, ())
     corpus = _validate(CorpusConfig, document)
     _refuse(document)
     assert corpus is not None
     return corpus
 
 
-def _read(path: Path, sweeps: Path, corpus_at: Key) -> Document:
+def _open(path: Path, sweeps: Path) -> Document:
     document = read_yaml(path, (sweeps, sweeps.parent))
     if not isinstance(document.data, dict) and not document.problems:
         document.problems.append((Mark(path, 1), "a study file must hold keys and values, but it is empty or a list"))
+    return document
+
+
+def _complete(document: Document, corpus_at: Key) -> None:
     _read_charset(document, corpus_at)
     _label_choices(document)
-    return document
+
+
+def scales_of(path: Path, sweeps: Path) -> list[str]:
+    """The names of a study file's scales; none where it has no well-formed ones."""
+    data = _open(path, sweeps).data
+    scales = data.get("scales") if isinstance(data, dict) else None
+    return list(scales) if isinstance(scales, dict) else []
 
 
 def _read_charset(document: Document, corpus_at: Key) -> None:

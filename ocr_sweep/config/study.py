@@ -89,7 +89,6 @@ class ConfirmConfig(Strict):
 
     top: int = Field(ge=1, le=100)  # so many trials, beside trial 0
     seeds: int = Field(ge=1, le=100)  # fresh trainings of each
-    each_model: bool = False  # confirm the best trial of every network, too, so that networks can be compared
 
 
 class SamplerConfig(Strict):
@@ -108,6 +107,23 @@ class PrunerConfig(Strict):
     startup_trials: int = Field(default=4, ge=1, le=10_000)  # median: no trial is stopped before so many are finished
 
 
+class ReportedConfig(Strict):
+    """Numbers that somebody has published about the same arms, to be set beside ours."""
+
+    source: str = Field(min_length=1)  # where they stand
+    metric: str = Field(min_length=1)  # what they are, in their author's words
+    images: int | None = Field(default=None, ge=1)  # on so many images; null: not said
+    values: dict[str, float]  # arm -> accuracy, 0 to 1
+
+    @field_validator("values")
+    @classmethod
+    def _are_shares(cls, values: dict[str, float]) -> dict[str, float]:
+        wrong = {arm: value for arm, value in values.items() if not 0 <= value <= 1}
+        if wrong:
+            raise ValueError(f"must be shares from 0 to 1, but got {', '.join(f'{arm}: {v:g}' for arm, v in wrong.items())}")
+        return values
+
+
 class StudyConfig(Strict):
     """One study, as a person wrote it."""
 
@@ -123,6 +139,8 @@ class StudyConfig(Strict):
     sampler: SamplerConfig
     pruner: PrunerConfig
     search: dict[str, Range]
+    arms: str | None = None  # search path whose choices are to be compared: the best of each is confirmed, too
+    reported: ReportedConfig | None = None
 
     @field_validator("metric")
     @classmethod
@@ -138,6 +156,27 @@ class StudyConfig(Strict):
         if direction != "maximize":
             raise ValueError(f"must be maximize, because every metric is an accuracy, but got {direction}")
         return direction
+
+    @model_validator(mode="after")
+    def _arms_are_choices(self) -> Self:
+        if self.arms is None:
+            return self
+        space = self.search.get(self.arms)
+        if not isinstance(space, CategoricalRange) or space.when:
+            known = ", ".join(path for path, s in self.search.items() if isinstance(s, CategoricalRange) and not s.when)
+            raise ValueError(f"arms: must name a categorical search path, but got '{self.arms}'; there is {known or 'none'}")
+        unknown = sorted(set(self.reported.values) - {str(label) for label in space.labels}) if self.reported else []
+        if unknown:
+            raise ValueError(
+                f"reported.values: must name arms, which are {', '.join(map(str, space.labels))}, but got {', '.join(unknown)}"
+            )
+        return self
+
+    @property
+    def num_arms(self) -> int:
+        """How many arms are compared; 0 where the study names none."""
+        space = self.search[self.arms] if self.arms else None
+        return len(space.choices) if isinstance(space, CategoricalRange) else 0
 
     def trial_config(self, params: Mapping[str, Any]) -> TrialConfig:
         """The base with proposed values put in; categorical values come as labels."""
@@ -163,11 +202,12 @@ class StudyConfig(Strict):
         return params
 
     def first_points(self) -> list[dict[str, Any]]:
-        """The points that are tried before any is proposed: the base, and the base with each other block put in."""
+        """The points that are tried before any is proposed: the base, and the base with each other block or arm put in."""
         base = self.base_params()
         points = [base]
         for path, space in self.search.items():
-            if isinstance(space, CategoricalRange) and any(isinstance(choice, dict) for choice in space.choices):
+            blocks = isinstance(space, CategoricalRange) and any(isinstance(choice, dict) for choice in space.choices)
+            if isinstance(space, CategoricalRange) and (blocks or path == self.arms):
                 others = [label for label in space.labels if label != base[path]]
                 kept = {key: value for key, value in base.items() if not self.search[key].when}
                 points += [{**kept, path: label} for label in others]

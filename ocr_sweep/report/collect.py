@@ -7,21 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ocr_sweep.config.paths import Paths
+from ocr_sweep.config.study import ReportedConfig
 from ocr_sweep.config.yaml_file import plain_value
 from ocr_sweep.errors import NotFoundError
-from ocr_sweep.report.compare import write_comparison
+from ocr_sweep.report.compare import Comparison, Title, write_comparison
 from ocr_sweep.report.runs import ComparedRun
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.attempt import PREDICTIONS
 from ocr_sweep.sweep.predictions import Predictions
-from ocr_sweep.tracking.record import ARM, CORPUS, RunRecord
+from ocr_sweep.tracking.record import ARM, ARMS, CORPUS, QUESTION, REPORTED, RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 
 _CURVES = ("epoch/train_loss", "epoch/val/accuracy_macro")
 
 
-def compare_study(study: str, tracker: Tracker, paths: Paths) -> Path:
-    """Write the page that sets the architectures of a study side by side.
+def compare_study(study: str, tracker: Tracker, paths: Paths) -> Comparison:
+    """Write the page that sets the arms of a study side by side: its architectures, or what it names.
 
     Raises:
         NotFoundError: the study has no complete run.
@@ -29,13 +30,13 @@ def compare_study(study: str, tracker: Tracker, paths: Paths) -> Path:
     records = [record for record in tracker.runs(study) if record.complete and record.role != "reproduce"]
     if not records:
         raise NotFoundError(f"study '{study}' has no complete run to compare; run `make sweep STUDY={study}` first")
-    question = tracker.question(study)
-    return _write(
-        paths.reports / f"{study}.html", f"{study}: architectures side by side", question, records, tracker, paths, by_arm=True
-    )
+    about = tracker.about(study)
+    title = Title(f"{study}: arms side by side", about.get(QUESTION, ""), about.get(ARMS, "model"))
+    reported = ReportedConfig.model_validate_json(about[REPORTED]) if REPORTED in about else None
+    return _write(paths.reports / f"{study}.html", title, records, tracker, paths, reported=reported, by_arm=True)
 
 
-def compare_runs(run_ids: Sequence[str], tracker: Tracker, paths: Paths) -> Path:
+def compare_runs(run_ids: Sequence[str], tracker: Tracker, paths: Paths) -> Comparison:
     """Write the page that sets single runs side by side.
 
     Raises:
@@ -47,15 +48,22 @@ def compare_runs(run_ids: Sequence[str], tracker: Tracker, paths: Paths) -> Path
         raise NotFoundError(f"only complete runs can be compared, but these are not: {', '.join(unfinished)}")
     title = " and ".join(record.name for record in records)
     name = "-".join(record.run_id[:8] for record in records)
-    return _write(paths.reports / f"runs-{name}.html", title, "", records, tracker, paths, by_arm=False)
+    return _write(paths.reports / f"runs-{name}.html", Title(title), records, tracker, paths, by_arm=False)
 
 
 def _write(
-    path: Path, title: str, question: str, records: Sequence[RunRecord], tracker: Tracker, paths: Paths, *, by_arm: bool
-) -> Path:
+    path: Path,
+    title: Title,
+    records: Sequence[RunRecord],
+    tracker: Tracker,
+    paths: Paths,
+    *,
+    by_arm: bool,
+    reported: ReportedConfig | None = None,
+) -> Comparison:
     path.parent.mkdir(parents=True, exist_ok=True)
     runs = [_compared(record, tracker, by_arm=by_arm) for record in records]
-    return write_comparison(path, title=title, question=question, runs=runs, view=_corpus_of(records, paths))
+    return write_comparison(path, title, runs=runs, view=_corpus_of(records, paths), reported=reported)
 
 
 def _corpus_of(records: Sequence[RunRecord], paths: Paths) -> CorpusView:

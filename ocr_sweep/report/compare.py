@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ocr_sweep.config.study import ReportedConfig
 from ocr_sweep.report import characters, charts, tables
 from ocr_sweep.report.arms import gather_arms
 from ocr_sweep.report.page import write_page
+from ocr_sweep.report.reported import Reported, beside_reported
 from ocr_sweep.report.runs import ComparedRun
 from ocr_sweep.report.verdict import judge
 from ocr_sweep.report.words import points, runs_of
 from ocr_sweep.store import CorpusView
 
 
-def write_comparison(path: Path, *, title: str, question: str, runs: Sequence[ComparedRun], view: CorpusView) -> Path:
-    """Write the page that sets the arms of `runs` side by side, and return its path.
+@dataclass(frozen=True)
+class Title:
+    """What a comparison is about."""
+
+    text: str
+    question: str = ""
+    arms: str = "model"  # the key of the configuration that arms are meant to differ in
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The page, and what stands in it that a terminal can show."""
+
+    page: Path
+    headline: str
+    reported: Reported | None
+
+
+def write_comparison(
+    path: Path, title: Title, *, runs: Sequence[ComparedRun], view: CorpusView, reported: ReportedConfig | None = None
+) -> Comparison:
+    """Write the page that sets the arms of `runs` side by side.
 
     The verdict is about val alone. An arm counts by the runs of role "confirm" of its best trial where it has any,
     otherwise by its single run with the best val/accuracy_macro, and the page says so.
@@ -26,12 +49,14 @@ def write_comparison(path: Path, *, title: str, question: str, runs: Sequence[Co
         StoreError: the page cannot be written.
     """
     arms = gather_arms(runs, view)
-    verdict = judge(arms, view)
+    verdict = judge(arms, view, title.arms)
+    beside = beside_reported(reported, arms, view) if reported else None
     val, test = (tables.accuracy_rows(arms, view, split) for split in ("val", "test"))
     better, worse = characters.changes(arms[0], arms[1], view) if len(arms) > 1 else ([], [])
     content = dict(
-        title=title,
-        question=question,
+        title=title.text,
+        question=title.question,
+        reported=beside,
         view=view,
         simulated=" (simulated)" if view.simulated else "",
         arms=arms,
@@ -52,4 +77,4 @@ def write_comparison(path: Path, *, title: str, question: str, runs: Sequence[Co
         costs=tables.cost_rows(arms),
     )
     filters: dict[str, Callable[..., Any]] = {"points": points, "runs_of": runs_of, "key": charts.key}
-    return write_page(path, "compare.html", content, filters)
+    return Comparison(write_page(path, "compare.html", content, filters), verdict.headline, beside)

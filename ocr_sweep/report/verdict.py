@@ -24,8 +24,12 @@ class Verdict:
     leads: tuple[tuple[Arm, Interval], ...]  # other arm, best minus other
 
 
-def judge(arms: Sequence[Arm], view: CorpusView) -> Verdict:
-    """Compare the best arm with each other on val, paired over images, clustered by class, seeds included."""
+def judge(arms: Sequence[Arm], view: CorpusView, differ_in: str = "model") -> Verdict:
+    """Compare the best arm with each other on val, paired over images, clustered by class, seeds included.
+
+    Args:
+        differ_in: the key of the configuration that the arms are meant to differ in; what else differs is said.
+    """
     best, others = arms[0], arms[1:]
     val = in_split(best, view, "val")
     where = "val (simulated)" if view.simulated else "val"
@@ -34,7 +38,7 @@ def judge(arms: Sequence[Arm], view: CorpusView) -> Verdict:
         found = best.accuracy(val)
         headline = f"{best.name} reads {percent(found.value)} of {where} right (95 % interval {_between(found, percent)})."
         return Verdict(headline, ("There is one arm only: nothing to compare it with.", *_remarks(arms)), leads)
-    remarks = (*_ties(best, leads), *_confounded(best, others[0]), *_remarks(arms))
+    remarks = (*_ties(best, leads), *_confounded(best, others[0], differ_in), *_remarks(arms))
     return Verdict(_headline(best, *leads[0], where), remarks, leads)
 
 
@@ -73,13 +77,14 @@ def _ties(best: Arm, leads: Sequence[tuple[Arm, Interval]]) -> list[str]:
     return remarks
 
 
-def _confounded(best: Arm, other: Arm) -> list[str]:
-    """What else than the network could explain the lead."""
-    keys = [key for key, _ in config_rows([best, other]) if not key.startswith("model.") and key != "seed"]
+def _confounded(best: Arm, other: Arm, differ_in: str) -> list[str]:
+    """What else than the arms' own difference could explain the lead."""
+    keys = [key for key, _ in config_rows([best, other]) if not f"{key}.".startswith(f"{differ_in}.") and key != "seed"]
     if not keys:
         return []
+    meant = "the network" if differ_in == "model" else differ_in
     return [
-        f"{best.name} and {other.name} differ in more than the network: {', '.join(keys)}. "
+        f"{best.name} and {other.name} differ in more than {meant}: {', '.join(keys)}. "
         "The lead is one of whole configurations, the best of each arm."
     ]
 

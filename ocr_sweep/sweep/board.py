@@ -21,6 +21,7 @@ class Job:
     config: TrialConfig
     params: dict[str, object] = field(default_factory=dict)  # what the sampler proposed
     reproduces: str = ""  # the run that is trained again
+    arm: str = ""  # what it stands for in a comparison; "": its architecture
 
     @property
     def name(self) -> str:

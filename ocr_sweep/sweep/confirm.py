@@ -73,12 +73,12 @@ def confirm_jobs(study: StudyConfig, records: Sequence[RunRecord], tracker: Trac
 
 
 def _chosen(ranked: list[RunRecord], study: StudyConfig) -> list[RunRecord]:
-    """Trial 0, the best `top` others, and the best of each network where the study asks for it."""
+    """Trial 0, the best `top` others, and the best of each arm where the study names arms."""
     base = [record for record in ranked if record.trial == 0]
     others = [record for record in ranked if record.trial != 0]
     chosen = base + others[: study.confirm.top]
-    if study.confirm.each_model:
-        best = {record.tags[ARM]: record for record in reversed(ranked)}  # the first of each network in the ranking
+    if study.arms:
+        best = {record.tags[ARM]: record for record in reversed(ranked)}  # the first of each arm in the ranking
         chosen += [record for record in best.values() if record not in chosen]
     return chosen
 
@@ -88,7 +88,7 @@ def _job(study: StudyConfig, record: RunRecord, seed: int, tracker: Tracker) -> 
         config = read_config(tracker.artifact(record.run_id, CONFIG, Path(folder)))
     training = config.training.model_copy(update={"fold": seed % (config.corpus.folds or 1)})
     fresh = config.model_copy(update={"seed": (config.seed + _SEED_STRIDE * seed) % 2**31, "training": training})
-    return Job(study.name, record.trial, "confirm", f"seed{seed}", fresh)
+    return Job(study.name, record.trial, "confirm", f"seed{seed}", fresh, arm=record.tags[ARM])
 
 
 def judge(study: StudyConfig, records: Sequence[RunRecord], tracker: Tracker, view: CorpusView) -> Verdict:

@@ -90,7 +90,7 @@ def reproduce(run_id: str, paths: Paths, board: Board, announce: Callable[[Seque
             runner = Runner(
                 engine=engine,
                 tracker=tracker,
-                experiment_id=tracker.experiment(old.study, ""),
+                experiment_id=tracker.experiment(old.study, {}),
                 view=view,
                 work=paths.work(".reproduce"),
                 slots=1,
@@ -107,7 +107,15 @@ def _job(old: RunRecord, config: TrialConfig, tracker: Tracker) -> Job:
     """A job with the next free number; one that was interrupted keeps its own, so that it goes on."""
     mine = [record for record in tracker.runs(old.study) if record.tags.get(tag.REPRODUCES) == old.run_id]
     number = sum(record.complete or record.status == "FAILED" for record in mine) + 1
-    return Job(old.study, old.trial, "reproduce", f"repro-{old.run_id[:8]}-{number}", config, reproduces=old.run_id)
+    return Job(
+        old.study,
+        old.trial,
+        "reproduce",
+        f"repro-{old.run_id[:8]}-{number}",
+        config,
+        reproduces=old.run_id,
+        arm=old.tags[tag.ARM],
+    )
 
 
 def _train(runner: Runner, job: Job) -> Result:

@@ -198,7 +198,7 @@ class Runner:
             record.STUDY: job.study,
             record.TRIAL: str(job.trial),
             record.ROLE: job.role,
-            record.ARM: arm(job.config),
+            record.ARM: job.arm or arm(job.config),
             record.CORPUS: self.view.fingerprint,
             record.SIMULATED: str(self.view.simulated).lower(),
             **({record.REPRODUCES: job.reproduces} if job.reproduces else {}),

@@ -71,7 +71,8 @@ class Search:
 
     def _job(self, trial: optuna.trial.Trial) -> Job:
         params = self._suggest(trial)
-        return Job(self._study.name, trial.number, "search", "", self._study.trial_config(params), params)
+        arm = str(params[self._study.arms]) if self._study.arms else ""
+        return Job(self._study.name, trial.number, "search", "", self._study.trial_config(params), params, arm=arm)
 
     def _suggest(self, trial: optuna.trial.Trial) -> dict[str, Any]:
         params: dict[str, Any] = {}

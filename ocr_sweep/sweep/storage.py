@@ -6,15 +6,17 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import optuna
+from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from ocr_sweep.config.fingerprint import canonical_json
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.study import StudyConfig, flatten
+from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import file_lock, store_errors
 from ocr_sweep.errors import ConflictError, StoreError
 from ocr_sweep.tracking.mlflow_client import without_password
@@ -45,7 +47,8 @@ def open_study(study: StudyConfig, paths: Paths, corpus_fingerprint: str) -> opt
             )
             if not known or _IDENTITY not in opened.user_attrs:
                 opened.set_user_attr(_IDENTITY, canonical_json(identity))
-    _check_identity(json.loads(opened.user_attrs.get(_IDENTITY, canonical_json(identity))), identity, study.name)
+    was = _with_defaults(json.loads(opened.user_attrs.get(_IDENTITY, canonical_json(identity))))
+    _check_identity(was, identity, study.name)
     return opened
 
 
@@ -107,6 +110,13 @@ def make_pruner(study: StudyConfig) -> optuna.pruners.BasePruner:
 
 def _patience(url: str) -> dict[str, Any]:
     return {"timeout": 60} if url.startswith("sqlite") else {}
+
+
+def _with_defaults(identity: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier version wrote, with the keys that trials have gained since."""
+    with suppress(ValidationError):
+        return {**identity, "base": TrialConfig.model_validate(identity["base"]).model_dump(mode="json")}
+    return identity
 
 
 def _check_identity(was: dict[str, Any], now: dict[str, Any], name: str) -> None:

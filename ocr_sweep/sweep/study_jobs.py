@@ -27,7 +27,7 @@ class StudyJobs:
         self._handed_out: set[str] = set()  # keys of this session's confirming trainings
         self._of_base: list[Job] | None = None
         self._of_all: list[Job] | None = None
-        num_confirming = (study.confirm.top + 1) * study.confirm.seeds
+        num_confirming = max(study.confirm.top + 1, study.num_arms) * study.confirm.seeds
         board.plan(total=search.remaining() + num_confirming, slots=slots)
 
     def next_job(self) -> Job | None:

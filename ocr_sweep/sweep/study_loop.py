@@ -22,6 +22,7 @@ from ocr_sweep.sweep.runner import Runner, Signals
 from ocr_sweep.sweep.search import Search
 from ocr_sweep.sweep.storage import VERDICT, open_study, storage_errors
 from ocr_sweep.sweep.study_jobs import StudyJobs
+from ocr_sweep.tracking import record
 from ocr_sweep.tracking.provenance import provenance
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
@@ -58,7 +59,7 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
         runner = Runner(
             engine=engine,
             tracker=tracker,
-            experiment_id=tracker.experiment(study.name, study.question),
+            experiment_id=tracker.experiment(study.name, _about(study)),
             view=view,
             work=paths.work(study.name),
             slots=slots(study),
@@ -75,6 +76,12 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
             optuna_study.set_user_attr(VERDICT, verdict.as_dict())
         shutil.rmtree(paths.work(study.name), ignore_errors=True)
         return StudyEnd(verdict, tuple(records), view)
+
+
+def _about(study: StudyConfig) -> dict[str, str]:
+    """What the study's experiment keeps of the study's file."""
+    about = {record.QUESTION: study.question, record.ARMS: study.arms or "model"}
+    return about | ({record.REPORTED: study.reported.model_dump_json()} if study.reported else {})
 
 
 def slots(study: StudyConfig) -> int:

@@ -37,15 +37,21 @@ class Tracker:
         """
         return cls(connect(paths), paths)
 
-    def experiment(self, study: str, question: str) -> str:
-        """Return the id of a study's experiment, created on first use."""
+    def experiment(self, study: str, about: Mapping[str, str]) -> str:
+        """Return the id of a study's experiment, created on first use.
+
+        Args:
+            about: tags of the experiment; those that it has already keep their former value.
+        """
         with self._errors():
             known = self.client.get_experiment_by_name(study)
             if known is not None:
                 if known.lifecycle_stage == "deleted":
                     self.client.restore_experiment(known.experiment_id)
+                for tag in set(about) - set(known.tags):
+                    self.client.set_experiment_tag(known.experiment_id, tag, about[tag])
                 return str(known.experiment_id)
-            tags = {"mlflow.note.content": question, "mlflow.experimentKind": "custom_model_development"}
+            tags = {**about, "mlflow.experimentKind": "custom_model_development"}
             place = (self._paths.artifacts / study).as_uri() if is_embedded(self._paths) else None
             return str(self.client.create_experiment(study, artifact_location=place, tags=tags))
 
@@ -153,11 +159,11 @@ class Tracker:
             points = self.client.get_metric_history(run_id, metric)
         return sorted({(point.step, point.value) for point in points})
 
-    def question(self, study: str) -> str:
-        """The question of a study, as its experiment keeps it."""
+    def about(self, study: str) -> dict[str, str]:
+        """What a study's experiment says of it (see `experiment`); empty where there is none."""
         with self._errors():
             known = self.client.get_experiment_by_name(study)
-        return str(known.tags.get("mlflow.note.content", "")) if known is not None else ""
+        return dict(known.tags) if known is not None else {}
 
     def artifact_places(self) -> dict[str, str]:
         """Where each experiment's artifacts lie, by the experiment's name."""

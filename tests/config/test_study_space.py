@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from ocr_sweep.config.load import load_study
+from ocr_sweep.config.model import TimmConfig
 from ocr_sweep.config.study import StudyConfig, contains, flatten, is_active
 
 Edit = Callable[..., None]
@@ -30,7 +31,7 @@ def test_the_charset_is_read_into_the_study(load: Load) -> None:
 
 def test_defaults_are_what_the_fields_say(load: Load) -> None:
     study = load()
-    assert (study.workers, study.max_failures, study.confirm.each_model) == (None, 5, False)
+    assert (study.workers, study.max_failures, study.arms) == (None, 5, None)
     assert study.base.optim.sgd_lr is None
     assert (study.sampler.startup_trials, study.pruner.warmup_epochs, study.pruner.startup_trials) == (5, 2, 4)
 
@@ -46,7 +47,7 @@ def test_the_first_points_are_the_base_and_each_other_block(load: Load) -> None:
     study = load()
     other = {key: value for key, value in BASE_POINT.items() if key != "model.decoder"} | {"model": "resnet"}
     assert study.first_points() == [BASE_POINT, other]
-    assert study.trial_config(other).model.model_dump() == {"kind": "timm", "name": "test_resnet", "dropout": 0.0}
+    assert study.trial_config(other).model == TimmConfig(kind="timm", name="test_resnet", dropout=0.0)
 
 
 def test_proposed_values_are_put_in_blocks_first(load: Load) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ocr_sweep.metrics import group_accuracies, macro_accuracy
-from ocr_sweep.report import ComparedRun, write_comparison
+from ocr_sweep.report import ComparedRun, Title, write_comparison
 from ocr_sweep.report.arms import gather_arms
 from ocr_sweep.report.characters import changes, pairs
 from ocr_sweep.report.svg import Scale, padded
@@ -21,7 +21,7 @@ MakeRun = Callable[..., ComparedRun]
 
 
 def page(path: Path, runs: Sequence[ComparedRun], view: CorpusView) -> str:
-    found = write_comparison(path / "compare.html", title="Which <b>?", question="Who & why?", runs=runs, view=view)
+    found = write_comparison(path / "compare.html", Title("Which <b>?", "Who & why?"), runs=runs, view=view).page
     return found.read_text(encoding="utf-8")
 
 

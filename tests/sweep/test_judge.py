@@ -12,6 +12,7 @@ from tiny_study import config_of, draw_book
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.report.collect import compare_study
 from ocr_sweep.sweep.confirm import confirm_jobs
+from ocr_sweep.tracking.record import ARM, ARMS
 from ocr_sweep.tracking.tracker import Tracker
 
 Make = Callable[..., Any]
@@ -106,5 +107,28 @@ def test_with_folds_each_seed_validates_on_its_own_and_the_verdict_pairs_them(fa
     assert folds == {(trial, fold) for trial in (0, 1) for fold in "012"}
     verdict = end.verdict
     assert (verdict.winner, verdict.clear) == (1, True) and verdict.difference.value == pytest.approx(0.6, abs=0.1)
-    page = compare_study("tiny", Tracker.open(study.paths), study.paths)
+    page = compare_study("tiny", Tracker.open(study.paths), study.paths).page
     assert page.is_file()
+
+
+def test_every_arm_is_confirmed_and_goes_by_its_own_name(faked: Make) -> None:
+    kinds = {"type": "categorical", "choices": ["cross_entropy", "bce"]}
+    study = faked(trials=5, arms="loss.kind", search={"loss.kind": kinds}, confirm={"top": 1, "seeds": 1})
+    study.engine(lambda config, name: Fate(right=0.8 if config.loss.kind == "cross_entropy" else 0.3))
+    records = study.run().records
+    assert {r.tags[ARM] for r in records if r.role == "confirm"} == {"cross_entropy", "bce"}, "the worse arm, too"
+    made = compare_study("tiny", Tracker.open(study.paths), study.paths)
+    assert made.headline.startswith("cross_entropy is better than bce by")
+    assert "differ in more than" not in made.page.read_text(), "they differ in what they are compared by"
+    assert Tracker.open(study.paths).about("tiny")[ARMS] == "loss.kind"
+
+
+def test_published_numbers_of_a_study_stand_in_its_comparison(faked: Make) -> None:
+    kinds = {"type": "categorical", "choices": ["cross_entropy", "bce"]}
+    reported = {"source": "a report", "metric": "accuracy", "images": 2000, "values": {"bce": 0.7, "cross_entropy": 0.9}}
+    study = faked(trials=2, arms="loss.kind", reported=reported, search={"loss.kind": kinds}, confirm={"top": 1, "seeds": 1})
+    study.engine(lambda config, name: Fate(right=0.8 if config.loss.kind == "cross_entropy" else 0.3))
+    study.run()
+    made = compare_study("tiny", Tracker.open(study.paths), study.paths)
+    assert made.reported is not None and made.reported.rows[1].conclusion == "reported ahead; here ahead, too"
+    assert "reported ahead; here ahead, too" in made.page.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -269,6 +270,19 @@ def test_a_study_that_asks_something_else_is_refused_with_the_difference(faked: 
     write_study(study.root, trials=2, question="Other words?", confirm={"top": 1, "seeds": 2})
     study.run()
     assert states(study) == ["COMPLETE", "COMPLETE"], "budgets and words may change"
+
+
+def test_a_study_goes_on_when_trials_have_gained_a_key_since(faked: Make) -> None:
+    study = faked(trials=1)
+    study.engine(half)
+    study.run()
+    opened = optuna.load_study(study_name="tiny", storage=study.paths.optuna_url)
+    identity = json.loads(opened.user_attrs["ocr_sweep.identity"])
+    assert identity["base"]["training"].pop("leave_out") == []  # as a version wrote it that did not know the key
+    opened.set_user_attr("ocr_sweep.identity", json.dumps(identity))
+    write_study(study.root, trials=2)
+    study.run()
+    assert states(study) == ["COMPLETE", "COMPLETE"]
 
 
 def test_a_signal_stops_the_building_of_a_corpus(faked: Make) -> None:

@@ -14,7 +14,7 @@ from ocr_sweep.config.fingerprint import file_sha256
 from ocr_sweep.disk import write_json
 from ocr_sweep.errors import IntegrityError, NotFoundError, StoreError
 from ocr_sweep.tracking.mlflow_client import tracking_errors, without_password
-from ocr_sweep.tracking.record import Outcome
+from ocr_sweep.tracking.record import ARMS, QUESTION, Outcome
 from ocr_sweep.tracking.tracker import Tracker, best_first
 
 TAGS = {"ocr_sweep.study": "s", "ocr_sweep.trial": "0", "ocr_sweep.role": "search"}
@@ -27,7 +27,7 @@ def tracker(project: Callable[..., Path]) -> Tracker:
 
 @pytest.fixture
 def experiment(tracker: Tracker) -> str:
-    return tracker.experiment("s", "Why?")
+    return tracker.experiment("s", {QUESTION: "Why?"})
 
 
 def begin(tracker: Tracker, experiment: str, key: str = "s/0000-search") -> str:
@@ -43,13 +43,14 @@ def with_files(tracker: Tracker, run_id: str, folder: Path) -> None:
 
 
 def test_an_experiment_is_made_once_and_keeps_its_question(tracker: Tracker, experiment: str) -> None:
-    assert tracker.experiment("s", "Something else?") == experiment
-    assert tracker.question("s") == "Why?" and tracker.question("unknown") == ""
+    assert tracker.experiment("s", {QUESTION: "Something else?", ARMS: "optim"}) == experiment
+    assert tracker.about("s")[QUESTION] == "Why?" and tracker.about("s")[ARMS] == "optim"
+    assert tracker.about("unknown") == {}
 
 
 def test_a_deleted_experiment_comes_back(tracker: Tracker, experiment: str) -> None:
     tracker.client.delete_experiment(experiment)
-    assert tracker.experiment("s", "Why?") == experiment
+    assert tracker.experiment("s", {QUESTION: "Why?"}) == experiment
     begin(tracker, experiment)
     assert len(tracker.runs("s")) == 1
 
@@ -152,7 +153,7 @@ def test_four_processes_that_make_the_database_at_once_all_succeed(tmp_path: Pat
     script = (
         "from ocr_sweep.config.paths import Paths\n"
         "from ocr_sweep.tracking.tracker import Tracker\n"
-        "print(Tracker.open(Paths.find()).experiment('of ' + str(__import__('os').getpid()), 'Why?'))"
+        "print(Tracker.open(Paths.find()).experiment('of ' + str(__import__('os').getpid()), {}))"
     )
     makers = [
         subprocess.Popen(
