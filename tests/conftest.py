@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from store_files import save_store
 
 from ocr_sweep.config.fingerprint import fingerprint
+from ocr_sweep.config.loss import LossConfig
 from ocr_sweep.config.study import put
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.store import CorpusView, Source
@@ -85,6 +86,8 @@ def make_trial(trial_data: dict[str, Any]) -> Callable[..., TrialConfig]:
         data["training"].setdefault("augment_on", "cpu")
         data["training"].setdefault("leave_out", [])
         data["augment"].setdefault("generated", None)
+        for name, value in LossConfig(kind="cross_entropy", label_smoothing=0.0):
+            data["loss"].setdefault(name, value)
         for path, value in (changes or {}).items():
             put(data, path, value)
         return TrialConfig.model_validate(data)

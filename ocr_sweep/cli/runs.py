@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -80,3 +81,25 @@ def compare(
         console.print(reported_table(made.reported))
         console.print(made.reported.note)
     console.print(f"the comparison is in {made.page}")
+
+
+@app.command()
+def confusions(
+    runs: Annotated[list[str], typer.Argument(help="Run IDs, all of one corpus.")],
+    out: Annotated[Path, typer.Option(help="The table to write, in the data root.")],
+) -> None:
+    """Write which characters past runs confuse on validation images, as neighbours for `loss.similarity`.
+
+    Example: ocr-sweep runs confusions 4f0c6b1f5d4e4c7e8b0a9d2c3e5f7a81 --out data/confusions.tsv
+    """
+    from ocr_sweep.cli.console import console
+    from ocr_sweep.config.paths import Paths
+    from ocr_sweep.sweep.confusions import write_confusions
+    from ocr_sweep.tracking.tracker import Tracker
+
+    paths = Paths.find()
+    file = write_confusions(runs, out, Tracker.open(paths), paths)
+    console.print("put this into the study's loss:")
+    block = f"similarity: {{source: file, perplexity: null, file: {{file: {file.file}, sha256: {file.sha256}}}}}"
+    console.print(block, markup=False, highlight=False, soft_wrap=True)
+    console.print("validation labels are in it now: judge a study that uses it on other validation images, or on test once")

@@ -31,3 +31,26 @@ class TrialConfig(Strict):
             folds = f"{self.corpus.folds} folds" if self.corpus.folds else "no `folds`"
             raise ValueError(f"training.fold must be below the number of folds, but got {self.training.fold} with {folds}")
         return self
+
+    @model_validator(mode="after")
+    def _frequencies_are_made_up_for_once(self) -> TrialConfig:
+        key, sampling = self.loss.knows_frequencies, self.training.sampling
+        if key and sampling != "instance":
+            raise ValueError(
+                f"loss.{key} and training.sampling both make up for class frequencies, and that must happen once, but got "
+                f"loss.{key} with sampling {sampling!r}; sample by 'instance' or leave loss.{key} out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _glyphs_are_there(self) -> TrialConfig:
+        similarity = self.loss.similarity
+        if similarity is None or similarity.source != "rendered":
+            return self
+        if self.corpus.rendered is None or "rendered" in self.training.leave_out:
+            why = "has none" if self.corpus.rendered is None else "leaves them out"
+            raise ValueError(
+                f"loss.similarity.source 'rendered' needs the rendered glyphs of the corpus, but this trial {why}; "
+                "name a file, or let rendered glyphs train"
+            )
+        return self

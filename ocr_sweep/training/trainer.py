@@ -87,7 +87,9 @@ class Trainer:
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.manual_seed(config.seed)
         self.model = build_model(config.model, view.num_classes, config.image_size)
-        self.classification = Classification(config.loss, view, self.device)
+        self.classification = Classification(
+            config.loss, view, self.device, leave_out=config.training.leave_out, seed=config.seed
+        )
         self.restoration = Restoration(config.model, view, self.device)
         if self.classification.head_bias:
             set_head_bias(self.model.head, self.classification.head_bias)
