@@ -14,7 +14,9 @@ from store_files import save_store
 
 from ocr_sweep.config.fingerprint import fingerprint
 from ocr_sweep.config.loss import LossConfig
+from ocr_sweep.config.optim import OptimConfig
 from ocr_sweep.config.study import put
+from ocr_sweep.config.training import TrainingConfig
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.store import CorpusView, Source
 
@@ -82,9 +84,8 @@ def make_trial(trial_data: dict[str, Any]) -> Callable[..., TrialConfig]:
 
     def make(changes: dict[str, Any] | None = None) -> TrialConfig:
         data = copy.deepcopy(trial_data)
-        data["optim"].setdefault("sgd_lr", None)
-        data["training"].setdefault("augment_on", "cpu")
-        data["training"].setdefault("leave_out", [])
+        data["optim"] = OptimConfig.model_validate(data["optim"]).model_dump()
+        data["training"] = TrainingConfig.model_validate(data["training"]).model_dump()
         data["augment"].setdefault("generated", None)
         for name, value in LossConfig(kind="cross_entropy", label_smoothing=0.0):
             data["loss"].setdefault(name, value)

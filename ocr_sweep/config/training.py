@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ocr_sweep.config.block import Strict
 
 
 class TrainingConfig(Strict):
-    """How long, in what batches, and on how many threads."""
+    """How long, in what batches, how precisely, and on how many threads."""
 
     epochs: int = Field(ge=1, le=10_000)
-    batch_size: int = Field(ge=2, le=8192)
+    batch_size: int = Field(ge=2, le=8192)  # images per optimiser update, whatever `accumulate` is
+    accumulate: int = Field(default=1, ge=1, le=4096)  # a batch passes in so many parts; batch norm sees the parts, not the batch
     images_per_epoch: int | None = Field(ge=2, le=100_000_000)  # null: as many as the training set has
-    sampling: Literal["instance", "square_root", "class_balanced"]
+    # progressive: from instance to class_balanced, a little more each epoch
+    sampling: Literal["instance", "square_root", "class_balanced", "progressive"]
     threads: int = Field(ge=1, le=1024)  # CPU threads of this trial; equal bits need equal threads
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of the network's products in training; losses and judging stay fp32
+    compile: bool = False  # torch.compile of the network that trains; the plain one is judged and exported
     fold: int = Field(default=0, ge=0, lt=50)  # the one that validates, where the corpus has folds
     augment_on: Literal["cpu", "batch"] = "cpu"  # cpu: image by image; batch: whole batches where the network is, GPU or CPU
     leave_out: list[Literal["rendered", "scanned", "generated"]] = Field(default_factory=list)  # sources that do not train
@@ -29,3 +33,12 @@ class TrainingConfig(Strict):
         if len(sources) == 3:
             raise ValueError("must leave at least one source in, but got all three; take one out of the list")
         return sources
+
+    @model_validator(mode="after")
+    def _a_part_suits_batch_norm(self) -> TrainingConfig:
+        if self.batch_size < 2 * self.accumulate:
+            raise ValueError(
+                "accumulate must leave every part of a batch at least 2 images, because batch norm cannot use one, "
+                f"but got (batch_size={self.batch_size}, accumulate={self.accumulate}); write at most {self.batch_size // 2}"
+            )
+        return self

@@ -8,11 +8,12 @@ _FIRST = 0.1  # warm-up begins at a tenth of the rate
 _FLOOR = 0.01  # AdamW's cosine ends at a hundredth of the rate
 
 
-def warmup_cosine(step: int, *, num_steps: int, warmup_steps: int) -> float:
-    """AdamW's factor in (0, 1]: a straight rise from 0.1 to 1, then half a cosine down to 0.01.
+def warmup_cosine(step: int, *, num_steps: int, warmup_steps: int, floor: float = _FLOOR) -> float:
+    """A factor in [0, 1]: a straight rise from 0.1 to 1, then half a cosine down to `floor`.
 
     Args:
         step: optimiser updates done so far, 0 <= step < num_steps.
+        floor: AdamW's is 0.01; that of SGD alone is 0.
 
     References:
         Loshchilov & Hutter, SGDR, arXiv:1608.03983.
@@ -20,7 +21,7 @@ def warmup_cosine(step: int, *, num_steps: int, warmup_steps: int) -> float:
     if step < warmup_steps:
         return _FIRST + (1 - _FIRST) * step / warmup_steps
     progress = (step - warmup_steps) / max(1, num_steps - warmup_steps)
-    return _FLOOR + (1 - _FLOOR) * cosine_half(progress)
+    return floor + (1 - floor) * cosine_half(progress)
 
 
 def cosine(step: int, *, num_steps: int) -> float:

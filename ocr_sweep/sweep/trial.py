@@ -143,6 +143,7 @@ def seal_results(attempt: Attempt, config: TrialConfig, view: CorpusView, traine
         "cost/latency_ms": scorer.latency_ms(),
         "handover/epoch": trained.handover_epoch,
         "handover/sgd_lr": trained.handover_lr,
+        **trained.measured,
     }
     attempt.seal({"metrics": metrics, "timestamp": time.time_ns() // 1_000_000})
 

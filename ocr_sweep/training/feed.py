@@ -16,21 +16,32 @@ from ocr_sweep.config.augment import AugmentConfig
 from ocr_sweep.config.training import TrainingConfig
 from ocr_sweep.errors import DataError
 from ocr_sweep.store import CorpusView, Source, resized
+from ocr_sweep.training.stored import StoredImages, upload
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One training batch; images are ink in [0, 1]."""
+    """One training batch on its device; images are ink in [0, 1]."""
 
     images: Tensor  # (B, 1, S, S), augmented
     clean: Tensor  # (B, 1, S, S), as stored
     labels: Tensor  # (B,) class ids
 
+    def parts(self, count: int) -> list[Batch]:
+        """Cut into `count` parts as equal as can be, or into fewer so that none has less than two images."""
+        count = min(count, max(1, len(self.labels) // 2))
+        pieces = (tensor.tensor_split(count) for tensor in (self.images, self.clean, self.labels))
+        return [Batch(*piece) for piece in zip(*pieces, strict=True)]
+
 
 class Feed:
     """The training batches of a trial, each a function of (seed, epoch, batch number) alone.
 
-    With `augment_on: batch`, images go to `device` as they are stored and are distorted there.
+    With `augment_on: batch`, images go to `device` as they are stored and are distorted there; a GPU that has room keeps the
+    whole training set so. Batches lie on `device` in either case.
+
+    Args:
+        reserved: bytes of a GPU that the training will need beside the images.
 
     Raises:
         DataError: there are fewer than two training images, or a class has none (see `training_indices`).
@@ -45,6 +56,7 @@ class Feed:
         seed: int,
         image_size: int,
         device: torch.device | None = None,
+        reserved: int = 0,
     ) -> None:
         self._view = view
         self._seed = seed
@@ -53,10 +65,13 @@ class Feed:
         self._train = training_indices(view, training.leave_out)
         if len(self._train) < 2:
             raise DataError(f"a training set must hold at least 2 images, but got {len(self._train)}")
-        self._weights = sampling_weights(view.class_ids[self._train], training.sampling)
+        self._training = training
         self._num_draws = training.images_per_epoch or len(self._train)
         self._treatments = treatments(augment)
-        self._device = (device or torch.device("cpu")) if training.augment_on == "batch" else None
+        self._device = device or torch.device("cpu")
+        self._stored: StoredImages | None = None
+        if training.augment_on == "batch":
+            self._stored = StoredImages(view, self._train, self._device, reserved=reserved)
         self._order: tuple[int, NDArray[np.int64]] = (-1, self._train)
 
     @property
@@ -71,23 +86,33 @@ class Feed:
             self._order = (epoch, self._train[self._draw(epoch)])
         first = number * self._batch_size
         chosen = self._order[1][first : first + self._batch_size]
-        clean = self._view.images[chosen]  # (B, S, S)
-        images = self._augmented(clean, chosen, epoch, first)
-        labels = torch.from_numpy(self._view.class_ids[chosen])
-        return Batch(images, to_tensor(clean, self._image_size), labels)
-
-    def _augmented(self, clean: NDArray[np.uint8], chosen: NDArray[np.int64], epoch: int, first: int) -> Tensor:
-        """The distorted images of a batch, (B, 1, S, S), where `augment_on` says."""
+        labels = upload(self._view.class_ids[chosen], self._device)
+        if self._stored is not None:
+            stored = self._stored.take(chosen)
+            return Batch(self._moved(stored, chosen, epoch, first), self._clean(stored), labels)
+        clean = np.asarray(self._view.images[chosen])  # (B, S, S)
         sources, positions = self._view.rows["source"][chosen], np.arange(first, first + len(chosen))
-        if self._device is None:
-            images = augment_batch(clean, sources, self._treatments, seed=self._seed, epoch=epoch, positions=positions)
-            return to_tensor(images, self._image_size)
-        stored = torch.from_numpy(np.array(clean)).to(self._device)
+        images = augment_batch(clean, sources, self._treatments, seed=self._seed, epoch=epoch, positions=positions)
+        size, device = self._image_size, self._device
+        return Batch(to_tensor(images, size, device), to_tensor(clean, size, device), labels)
+
+    def _moved(self, stored: Tensor, chosen: NDArray[np.int64], epoch: int, first: int) -> Tensor:
+        """(B, S, S) stored images distorted where they lie, (B, 1, size, size)."""
+        sources, positions = self._view.rows["source"][chosen], np.arange(first, first + len(chosen))
         moved = augment_tensor(stored, sources, self._treatments, seed=self._seed, epoch=epoch, positions=positions)
         return resize(moved.float(), self._image_size).unsqueeze(1).div_(255)
 
+    def _clean(self, stored: Tensor) -> Tensor:
+        """(B, S, S) stored images as they are, (B, 1, size, size); resized where they lie, within a grey level of OpenCV."""
+        if stored.device.type == "cpu":
+            return to_tensor(stored.numpy(), self._image_size)
+        return resize(stored.float(), self._image_size).unsqueeze(1).div_(255)
+
     def _draw(self, epoch: int) -> NDArray[np.int64]:
-        return draw_order(len(self._train), self._num_draws, self._weights, seed=self._seed, epoch=epoch)
+        training = self._training
+        progress = epoch / max(1, training.epochs - 1)
+        weights = sampling_weights(self._view.class_ids[self._train], training.sampling, progress)
+        return draw_order(len(self._train), self._num_draws, weights, seed=self._seed, epoch=epoch)
 
 
 def training_indices(view: CorpusView, leave_out: Sequence[str]) -> NDArray[np.int64]:
@@ -110,10 +135,14 @@ def training_indices(view: CorpusView, leave_out: Sequence[str]) -> NDArray[np.i
     return kept
 
 
-def sampling_weights(labels: NDArray[np.int64], sampling: str) -> NDArray[np.float64] | None:
+def sampling_weights(labels: NDArray[np.int64], sampling: str, progress: float = 0.0) -> NDArray[np.float64] | None:
     """Probability of each image under a sampling, (N,); None when each image comes equally often.
 
-    A class of n images is drawn in proportion to n (instance), sqrt(n) (square_root) or 1 (class_balanced).
+    A class of n images is drawn in proportion to n (instance), sqrt(n) (square_root) or 1 (class_balanced); progressive
+    goes from the first to the last: (1 - t) instance + t class_balanced.
+
+    Args:
+        progress: t, from 0 in the first epoch to 1 in the last.
 
     References:
         Kang et al., Decoupling representation and classifier, arXiv:1910.09217.
@@ -122,6 +151,9 @@ def sampling_weights(labels: NDArray[np.int64], sampling: str) -> NDArray[np.flo
         return None
     counts = np.bincount(labels)[labels].astype(np.float64)  # (N,)
     weights = counts**-0.5 if sampling == "square_root" else 1 / counts
+    weights /= weights.sum()
+    if sampling == "progressive":
+        weights = (1 - progress) / len(labels) + progress * weights
     return np.asarray(weights / weights.sum())
 
 
@@ -139,6 +171,8 @@ def draw_order(
     return np.concatenate([rng.permutation(num_images) for _ in range(rounds)])[:num_draws]
 
 
-def to_tensor(images: NDArray[np.uint8], size: int) -> Tensor:
-    """(B, S, S) ink of 0 to 255 as (B, 1, size, size) in [0, 1], resized where the sizes differ."""
-    return torch.from_numpy(resized(images, size)).unsqueeze(1).float().div_(255)
+def to_tensor(images: NDArray[np.uint8], size: int, device: torch.device | None = None) -> Tensor:
+    """(B, S, S) ink of 0 to 255 as (B, 1, size, size) in [0, 1] on a device, resized where the sizes differ."""
+    pixels = resized(images, size)
+    tensor = torch.from_numpy(pixels) if device is None or device.type == "cpu" else upload(pixels, device)
+    return tensor.unsqueeze(1).float().div_(255)

@@ -1,4 +1,4 @@
-"""The training of one trial: AdamW, the handover, SGD, and the epoch that validation selects.
+"""The training of one trial: its epochs, its checkpoints, and the epoch that validation selects.
 
 Whatever happens between two batches, a trial that is resumed from its checkpoint ends with the same bits (on a CPU,
 with the same number of threads).
@@ -9,30 +9,34 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils import deterministic
 
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import TrialFailedError
 from ocr_sweep.models import build_model
 from ocr_sweep.models.checkpoint import load_checkpoint, save_checkpoint
 from ocr_sweep.models.heads import set_head_bias
-from ocr_sweep.optim import StepRecorder, adamw, cosine, matched_rate, matched_weight_decay, sgd, warmup_cosine
+from ocr_sweep.optim import Course, Ema
 from ocr_sweep.store import CorpusView
 from ocr_sweep.training.classification import Classification
-from ocr_sweep.training.feed import Batch, Feed, to_tensor
+from ocr_sweep.training.feed import Feed
+from ocr_sweep.training.memory import MB, memory_errors, needed_mb, peak_mb
+from ocr_sweep.training.predict import predict_logits
+from ocr_sweep.training.prefetch import Batches, Prefetch
+from ocr_sweep.training.progress import LossLog, Progress
 from ocr_sweep.training.restoration import Restoration
 from ocr_sweep.training.score import score
+from ocr_sweep.training.step import Step
+
+__all__ = ["SELECT_BY", "Observer", "Progress", "Trained", "Trainer", "predict_logits"]
 
 SELECT_BY = "val/accuracy_macro"
-_GAIN = 0.0005  # an epoch gains when validation rises by more than 0.05 points
-_EVAL_BATCH = 256
-
-Phase = Literal["adamw", "sgd"]
+_FORMAT = 2  # of checkpoints; one of another format is not read
 
 
 class Observer(Protocol):
@@ -45,25 +49,6 @@ class Observer(Protocol):
         """Say whether to stop at this batch boundary, after a checkpoint."""
 
 
-@dataclass
-class Progress:
-    """Where a training stands; plain values, so that a checkpoint can hold it."""
-
-    epoch: int = 0  # epochs completed
-    batch: int = 0  # batches done in the epoch in progress
-    step: int = 0  # optimiser updates done
-    phase: Phase = "adamw"
-    handover_step: int = 0
-    handover_lr: float = 0.0
-    handover_decay: float = 0.0
-    loss_sum: float = 0.0  # over the batches of the epoch in progress
-    best_epoch: int = 0
-    best_score: float = -1.0
-    stale_epochs: int = 0  # epochs since validation gained
-    seconds: float = 0.0  # spent in training, over all sessions
-    history: list[dict[str, float]] = field(default_factory=list)
-
-
 @dataclass(frozen=True)
 class Trained:
     """A finished training: the network at the selected epoch."""
@@ -71,8 +56,9 @@ class Trained:
     model: nn.Module
     selected_epoch: int
     seconds: float
-    handover_epoch: float  # epochs under AdamW; equal to all epochs when SGD never came
+    handover_epoch: float  # epochs under AdamW at its own rate; equal to all epochs when nothing came after it
     handover_lr: float  # SGD's first rate; 0 when it never came
+    measured: dict[str, float] = field(default_factory=dict)  # further metrics of the run, by name
 
 
 class Trainer:
@@ -83,213 +69,173 @@ class Trainer:
         self.view = view
         self.checkpoint = checkpoint
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.predicted_mb = needed_mb(config, view.num_classes, self.device)
         torch.set_num_threads(config.training.threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
+        deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # filling new tensors is 7 % of a step
         torch.manual_seed(config.seed)
-        self.model = build_model(config.model, view.num_classes, config.image_size)
-        self.classification = Classification(
-            config.loss, view, self.device, leave_out=config.training.leave_out, seed=config.seed
-        )
-        self.restoration = Restoration(config.model, view, self.device)
-        if self.classification.head_bias:
-            set_head_bias(self.model.head, self.classification.head_bias)
-        self.model.to(self.device)
-        _to_channels_last(self.model)
-        self.feed = Feed(
-            view, config.training, config.augment, seed=config.seed, image_size=config.image_size, device=self.device
-        )
-        self.num_steps = config.training.epochs * self.feed.batches_per_epoch
+        with memory_errors(config.training):
+            self._build()
         self.progress = Progress()
         self.best_weights: dict[str, Tensor] = {}
-        self.recorder = StepRecorder(self.model)
-        self.optimizer: torch.optim.Optimizer = adamw(self.model, lr=config.optim.lr, weight_decay=config.optim.weight_decay)
         self._val = view.indices("val")
+
+    def _build(self) -> None:
+        config, view = self.config, self.view
+        self.model = build_model(config.model, view.num_classes, config.image_size)
+        classification = Classification(config.loss, view, self.device, leave_out=config.training.leave_out, seed=config.seed)
+        if classification.head_bias:
+            set_head_bias(self.model.head, classification.head_bias)
+        self.model.to(self.device)
+        _to_channels_last(self.model)
+        chance_and_size = {"seed": config.seed, "image_size": config.image_size}
+        reserved = round(self.predicted_mb * MB)
+        self.feed: Batches = Feed(view, config.training, config.augment, device=self.device, reserved=reserved, **chance_and_size)
+        num_steps = config.training.epochs * self.feed.batches_per_epoch
+        self.course = Course(config.optim, self.model, num_steps=num_steps)
+        restoration = Restoration(config.model, view, self.device)
+        self.step = Step(config.training, self.model, classification, restoration, device=self.device, num_steps=num_steps)
+        self.ema = Ema(self.model, config.optim.ema_decay) if config.optim.ema_decay else None
+        self._losses = LossLog()
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated, selected and exported: the average of the weights, if there is one."""
+        return self.ema.model if self.ema else self.model
 
     def run(self, observer: Observer) -> Trained | None:
         """Train to the end, or until the observer says stop: then None, and the checkpoint holds everything.
 
         Raises:
-            TrialFailedError: a loss or an output is no longer finite.
+            TrialFailedError: a loss or an output is no longer finite, memory does not suffice, or nothing can be compiled.
             StoreError: a checkpoint cannot be written.
         """
         self._resume()
         for number, metrics in enumerate(self.progress.history, start=1):
             observer.epoch_done(number, metrics)
-        while self.progress.epoch < self.config.training.epochs:
-            if not self._epoch(observer):
-                return None
-        self.model.load_state_dict(self.best_weights)
-        progress, per_epoch = self.progress, self.feed.batches_per_epoch
-        handed_over = progress.phase == "sgd"
-        return Trained(
-            model=self.model.eval(),
-            selected_epoch=progress.best_epoch,
-            seconds=progress.seconds,
-            handover_epoch=progress.handover_step / per_epoch if handed_over else float(self.config.training.epochs),
-            handover_lr=progress.handover_lr,
-        )
+        prefetch = Prefetch(self.feed, self.config.training.epochs, self.device) if self.device.type == "cuda" else None
+        try:
+            with memory_errors(self.config.training):
+                while not self._over():
+                    if not self._epoch(observer, prefetch or self.feed):
+                        return None
+        finally:
+            if prefetch:
+                prefetch.close()
+        return self._trained()
 
-    def _epoch(self, observer: Observer) -> bool:
-        """Do the rest of the epoch in progress; False when the observer stopped it."""
-        progress, began = self.progress, time.perf_counter()
-        already = progress.batch
+    def _over(self) -> bool:
+        return self.progress.epoch >= self.config.training.epochs or self._ends()
+
+    def _ends(self) -> bool:
+        return self.course.ends(self.progress.step, stale_epochs=self._stale_epochs())
+
+    def _stale_epochs(self) -> int:
+        """Epochs without gain, as the course may know them: within an epoch nobody hands over for want of gain."""
+        return 0 if self.progress.batch else self.progress.stale_epochs
+
+    def _epoch(self, observer: Observer, batches: Batches) -> bool:
+        """Do the rest of the epoch in progress, to its end or the course's; False when the observer stopped it."""
+        progress, began, waited, already = self.progress, time.perf_counter(), 0.0, self.progress.batch
         self.model.train()
-        while progress.batch < self.feed.batches_per_epoch:
+        while progress.batch < batches.batches_per_epoch and not self._ends():
             if observer.should_stop():
-                progress.seconds += time.perf_counter() - began
+                self._note_costs(began)
                 self._save()
                 return False
-            if self._planned_handover():
-                self._hand_over()
-            progress.loss_sum += self._step(self.feed.batch(progress.epoch, progress.batch))
-            progress.batch += 1
-            progress.step += 1
+            waited += self.train_batch(batches)
+        progress.loss_sum += self._losses.settle()
         trained = time.perf_counter() - began
-        images = (progress.batch - already) * self.config.training.batch_size
         metrics = {
-            "epoch/train_loss": progress.loss_sum / self.feed.batches_per_epoch,
-            "epoch/lr": float(self.optimizer.param_groups[0]["lr"]),
-            "epoch/images_per_second": images / trained,
+            "epoch/train_loss": progress.loss_sum / progress.batch,
+            "epoch/lr": float(self.course.optimizer.param_groups[0]["lr"]),
+            "epoch/images_per_second": (progress.batch - already) * self.config.training.batch_size / trained,
+            "epoch/wait_share": waited / trained,
             **self._validate(),
         }
         progress.epoch, progress.batch, progress.loss_sum = progress.epoch + 1, 0, 0.0
-        self._select(metrics[f"epoch/{SELECT_BY}"])
-        progress.seconds += time.perf_counter() - began
+        if progress.judge(metrics[f"epoch/{SELECT_BY}"]):
+            self.best_weights = {name: tensor.detach().clone() for name, tensor in self.judged.state_dict().items()}
+        self._note_costs(began)
+        metrics["epoch/peak_memory_mb"] = peak_mb(self.device)
         progress.history.append(metrics)
         self._save()
         observer.epoch_done(progress.epoch, metrics)
         return True
 
-    def _step(self, batch: Batch) -> float:
-        """One optimiser update; returns the loss."""
-        config, progress = self.config, self.progress
-        batch = self._to_device(batch)
-        self._set_rate()
-        output = self.model(batch.images)
-        loss = self.classification(output.logits, batch.labels)
-        if output.restored is not None:
-            loss = loss + self.restoration(output.restored, batch, step=progress.step, num_steps=self.num_steps)
-        value = float(loss.detach())
-        if not np.isfinite(value):
-            raise TrialFailedError(f"nan-loss: the loss must stay finite, but is {value} at step {progress.step}")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), config.optim.clip_norm)
-        if progress.phase == "adamw":
-            self.recorder.before(self.optimizer)
-        self.optimizer.step()
-        if progress.phase == "adamw":
-            self.recorder.after()
-        return value
-
-    def _to_device(self, batch: Batch) -> Batch:
-        images, clean = (
-            tensor.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-            for tensor in (batch.images, batch.clean)
-        )
-        return Batch(images, clean, batch.labels.to(self.device, non_blocking=True))
-
-    def _set_rate(self) -> None:
-        optim, progress = self.config.optim, self.progress
-        if progress.phase == "adamw":
-            warmup_steps = round(optim.warmup * self.num_steps)
-            rate = optim.lr * warmup_cosine(progress.step, num_steps=self.num_steps, warmup_steps=warmup_steps)
-        else:
-            since = progress.step - progress.handover_step
-            rate = progress.handover_lr * cosine(since, num_steps=self.num_steps - progress.handover_step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-
-    def _planned_handover(self) -> bool:
-        progress, optim = self.progress, self.config.optim
-        if progress.phase == "sgd" or progress.step == 0:
-            return False
-        converged = 0 < optim.handover_patience <= progress.stale_epochs and progress.batch == 0
-        return converged or (optim.handover_at < 1.0 and progress.step >= round(optim.handover_at * self.num_steps))
-
-    def _hand_over(self) -> None:
-        """Go on under SGD, at the rate that the configuration asks for."""
-        optim, progress = self.config.optim, self.progress
-        adamw_lr = float(self.optimizer.param_groups[0]["lr"])
-        match optim.handover_rate:
-            case "matched":
-                ratio = self.recorder.median_ratio()
-                rate = matched_rate(ratio, adamw_lr=adamw_lr, kappa=optim.handover_kappa, momentum=optim.sgd_momentum)
-            case "inherit":
-                rate = adamw_lr
-            case "fixed":
-                assert optim.sgd_lr is not None
-                rate = optim.sgd_lr
-        if rate <= 0:
-            raise TrialFailedError(
-                f"no-gradient: the handover at step {progress.step} found no step to match; gradients were all zero"
-            )
-        progress.handover_lr = rate
-        progress.handover_decay = matched_weight_decay(
-            adamw_lr=adamw_lr, adamw_decay=optim.weight_decay, sgd_lr=rate, momentum=optim.sgd_momentum
-        )
-        progress.phase, progress.handover_step, progress.stale_epochs = "sgd", progress.step, 0
-        self.optimizer = self._sgd()
-
-    def _sgd(self) -> torch.optim.SGD:
+    def train_batch(self, batches: Batches) -> float:
+        """Do the next batch; returns the seconds that it was waited for."""
         progress = self.progress
-        return sgd(
-            self.model, lr=progress.handover_lr, weight_decay=progress.handover_decay, momentum=self.config.optim.sgd_momentum
-        )
+        if self.course.due(progress.step, stale_epochs=self._stale_epochs()):
+            self.course.hand_over(progress.step)
+            progress.stale_epochs = 0
+        began = time.perf_counter()
+        batch = batches.batch(progress.epoch, progress.batch)
+        waited = time.perf_counter() - began
+        progress.loss_sum += self._losses.add(progress.step, self.step(batch, self.course, progress.step))
+        if self.ema:
+            self.ema.update(progress.step)
+        progress.batch += 1
+        progress.step += 1
+        return waited
 
     def _validate(self) -> dict[str, float]:
         """The curves of validation; the numbers of record come from the exported file."""
-        logits = predict_logits(self.model, self.view, self._val, self.config.image_size, self.device)
+        logits = predict_logits(self.judged, self.view, self._val, self.config.image_size, self.device)
         if not np.isfinite(logits).all():
             raise TrialFailedError(f"nan-logits: outputs must stay finite, but are not after step {self.progress.step}")
         metrics = score(self.view, "val", logits.argmax(axis=1))
         return {f"epoch/{name}": value for name, value in metrics.items()}
 
-    def _select(self, value: float) -> None:
-        progress = self.progress
-        progress.stale_epochs = 0 if value > progress.best_score + _GAIN else progress.stale_epochs + 1
-        if value > progress.best_score:
-            progress.best_score, progress.best_epoch = value, progress.epoch
-            self.best_weights = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+    def _note_costs(self, began: float) -> None:
+        self.progress.loss_sum += self._losses.settle()
+        self.progress.seconds += time.perf_counter() - began
+        self.progress.peak_mb = max(self.progress.peak_mb, peak_mb(self.device))
+
+    def _trained(self) -> Trained:
+        self.model.load_state_dict(self.best_weights)
+        progress, course = self.progress, self.course
+        measured = {"handover/swats_lr": course.swats_lr, "memory/peak_mb": progress.peak_mb}
+        if self.predicted_mb:
+            measured["memory/predicted_mb"] = self.predicted_mb
+        under_adamw = course.handover_step if course.phase != "adamw" else progress.step
+        return Trained(
+            model=self.model.eval(),
+            selected_epoch=progress.best_epoch,
+            seconds=progress.seconds,
+            handover_epoch=under_adamw / self.feed.batches_per_epoch,
+            handover_lr=course.sgd_lr,
+            measured=measured,
+        )
 
     def _save(self) -> None:
         state: dict[str, Any] = {
+            "format": _FORMAT,
             "progress": vars(self.progress),
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "course": self.course.state_dict(),
+            "step": self.step.state_dict(),
+            "ema": self.ema.state_dict() if self.ema else None,
             "best_weights": self.best_weights,
-            "ratios": list(self.recorder.ratios),
             "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
         save_checkpoint(self.checkpoint, state)
 
     def _resume(self) -> None:
         state = load_checkpoint(self.checkpoint)
-        if state is None:
+        if state is None or state.get("format") != _FORMAT:
             return
         self.progress = Progress(**state["progress"])
         self.model.load_state_dict(state["model"])
-        if self.progress.phase == "sgd":
-            self.optimizer = self._sgd()
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.course.load_state_dict(state["course"])
+        self.step.load_state_dict(state["step"])
+        if self.ema:
+            self.ema.load_state_dict(state["ema"])
         self.best_weights = {name: tensor.to(self.device) for name, tensor in state["best_weights"].items()}
-        self.recorder.ratios.extend(state["ratios"])
         torch.set_rng_state(state["rng"])
-
-
-@torch.inference_mode()
-def predict_logits(
-    model: nn.Module, view: CorpusView, indices: NDArray[np.int64], image_size: int, device: torch.device
-) -> NDArray[np.float32]:
-    """Return (N, K) logits of PyTorch for images of a corpus, in evaluation mode; the mode is put back after."""
-    was_training = model.training
-    model.eval()
-    parts = []
-    for first in range(0, len(indices), _EVAL_BATCH):
-        images = to_tensor(view.images[indices[first : first + _EVAL_BATCH]], image_size)
-        parts.append(model(images.to(device).contiguous(memory_format=torch.channels_last)).logits.float().cpu().numpy())
-    model.train(was_training)
-    return np.concatenate(parts) if parts else np.zeros((0, view.num_classes), np.float32)
+        if state["cuda_rng"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_rng"], self.device)
 
 
 def _to_channels_last(model: nn.Module) -> None:

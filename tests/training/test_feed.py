@@ -91,6 +91,26 @@ def test_generated_images_are_distorted_at_their_own_strength(
         assert torch.equal(batch.images, batch.clean) == (strength == 0.0)
 
 
+@pytest.mark.parametrize(("epoch", "progress"), [(0, 0.0), (5, 0.5), (10, 1.0)])
+def test_progressive_sampling_goes_from_instance_to_class_balanced(
+    epoch: int, progress: float, make_feed: MakeFeed, tiny_corpus: CorpusView
+) -> None:
+    """p(t) = (1 - t) n_j / N + t / K, t from 0 in the first epoch to 1 in the last."""
+    rows = np.array(tiny_corpus.rows)
+    train = tiny_corpus.indices("train")
+    rows["class_id"][train[10:]] = np.where(np.arange(len(train) - 10) < 60, 2, 3)
+    rows["class_id"][train[:10]] = np.repeat([0, 1], 5)
+    view = replace(tiny_corpus, rows=rows)
+    counts = np.bincount(view.class_ids[train])
+    assert counts.tolist() == [5, 5, 60, 14]
+    feed = make_feed(view=view, sampling="progressive", epochs=11, images_per_epoch=20_000)
+    drawn = np.bincount(view.class_ids[train][feed._draw(epoch)], minlength=4)
+    expected = 20_000 * ((1 - progress) * counts / len(train) + progress / 4)
+    assert stats.chisquare(drawn, expected).pvalue > 0.001
+    other = 20_000 * (progress * counts / len(train) + (1 - progress) / 4)
+    assert progress == 0.5 or stats.chisquare(drawn, other).pvalue < 1e-9
+
+
 def test_within_a_class_all_images_come_equally_often() -> None:
     labels = np.repeat([0, 1], [5, 50])
     drawn = draw_order(55, 20_000, sampling_weights(labels, "class_balanced"), seed=0, epoch=0)

@@ -14,11 +14,13 @@ from torch import Tensor
 
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import StoreError, TrialFailedError
-from ocr_sweep.models.checkpoint import load_checkpoint
-from ocr_sweep.optim import warmup_cosine
+from ocr_sweep.models.checkpoint import load_checkpoint, save_checkpoint
+from ocr_sweep.optim import StepRecorder, warmup_cosine
 from ocr_sweep.store import CorpusView
+from ocr_sweep.training import predict as predict_module
 from ocr_sweep.training import trainer as trainer_module
 from ocr_sweep.training.feed import Batch
+from ocr_sweep.training.memory import MB, StepMemory
 from ocr_sweep.training.trainer import Trainer, predict_logits
 
 MakeTrial = Callable[..., TrialConfig]
@@ -33,12 +35,15 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 
+COSTS = ("seconds", "peak_mb", "epoch/images_per_second", "epoch/wait_share", "epoch/peak_memory_mb")
+
+
 def plain(value: Any) -> Any:
-    """A checkpoint's content with tensors as bytes, so that equal means equal bits; seconds and speeds are left out."""
+    """A checkpoint's content with tensors as bytes, so that equal means equal bits; what it cost is left out."""
     if isinstance(value, Tensor):
         return value.contiguous().numpy().tobytes()
     if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items() if key not in ("seconds", "epoch/images_per_second")}
+        return {key: plain(inner) for key, inner in value.items() if key not in COSTS}
     return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
@@ -80,6 +85,97 @@ def test_an_interrupted_training_ends_with_the_same_bits(model: str, handover_at
         last = sit(config, name)
         assert last.listener.batches == STEPS - sum(sittings)
         assert ending(last) == whole, name
+
+
+ENCODER: dict[str, Any] = MODELS["encoder"]
+ALONE = {"optim.handover_at": 0.0, "optim.handover_rate": "fixed", "optim.sgd_lr": 0.05}
+VARIANTS: dict[str, tuple[dict[str, Any], list[list[int]]]] = {  # what differs, and after how many batches each sitting stops
+    "average and warm": ({"optim.ema_decay": 0.9, "optim.handover_momentum": "warm"}, [[9], [10], [2, 5, 4]]),
+    "slower adamw": ({"optim.handover_to": "slower_adamw", "optim.ema_decay": 0.9}, [[9], [10, 3]]),
+    "sgd alone": (ALONE, [[1], [8]]),
+    "stop within an epoch": ({"optim.handover_to": "stop", "optim.handover_at": 0.7}, [[9], [1, 8]]),
+    "stop at a border": ({"optim.handover_to": "stop"}, [[8]]),
+    "parts in bf16": ({"training.accumulate": 4, "training.precision": "bf16"}, [[9], [10]]),
+    "fp16, progressive": ({"training.precision": "fp16", "training.sampling": "progressive"}, [[9], [4]]),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_course_ends_with_the_same_bits_wherever_it_is_interrupted(variant: str, sit: Sit, make_trial: MakeTrial) -> None:
+    changes, stops = VARIANTS[variant]
+    optim = {key: value for key, value in changes.items() if key.startswith("optim.")}
+    base = make_trial().optim.model_dump() | {key.removeprefix("optim."): value for key, value in optim.items()}
+    others = {key: value for key, value in changes.items() if key not in optim}
+    config = make_trial({**ENCODER, **others, "optim": base})
+    whole = ending(sit(config, "whole"))
+    for number, sittings in enumerate(stops):
+        for batches in sittings:
+            assert sit(config, f"torn{number}", stop_after=batches).trained is None
+        assert ending(sit(config, f"torn{number}")) == whole, sittings
+
+
+def test_a_stop_within_an_epoch_judges_what_there_is(sit: Sit, make_trial: MakeTrial) -> None:
+    session = sit(make_trial({**ENCODER, "optim.handover_to": "stop", "optim.handover_at": 0.7}))
+    told = session.listener.told
+    assert session.listener.batches == 10 and [epoch for epoch, _ in told] == [1, 2, 3, 4]
+    assert session.trained.handover_epoch == pytest.approx(10 / 3) and session.trained.handover_lr == 0.0
+    whole = sit(make_trial({**ENCODER, "optim.handover_at": 1.0}), "whole").listener.told
+    assert [metrics["epoch/lr"] for _, metrics in told[:3]] == [metrics["epoch/lr"] for _, metrics in whole[:3]]
+    assert told[3][1]["epoch/train_loss"] == pytest.approx(whole[3][1]["epoch/train_loss"], rel=0.5)  # of one batch, not a third
+
+
+def test_a_plateau_stops_a_training(sit: Sit, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trainer, "_validate", lambda self: {"epoch/val/accuracy_macro": 0.5 - 0.1 * self.progress.epoch})
+    stop = {"optim.handover_to": "stop", "optim.handover_at": 1.0, "optim.handover_patience": 2}
+    session = sit(make_trial({**ENCODER, **stop}))
+    assert len(session.listener.told) == 3 and session.trained.selected_epoch == 1
+
+
+def test_the_average_of_the_weights_is_judged_and_kept(sit: Sit, make_trial: MakeTrial, tiny_corpus: CorpusView) -> None:
+    session = sit(make_trial({**ENCODER, "optim.ema_decay": 0.9, "training.epochs": 1}))
+    trainer = session.trainer
+    assert trainer.ema is not None and trainer.judged is trainer.ema.model
+    kept, trained = plain(session.trained.model.state_dict()), plain(load_checkpoint(trainer.checkpoint)["model"])
+    assert kept == plain(trainer.ema.state_dict()) and kept != trained
+    told = session.listener.told[0][1]["epoch/val/accuracy"]
+    logits = predict_logits(session.trained.model, tiny_corpus, tiny_corpus.indices("val"), 16, torch.device("cpu"))
+    assert told == (logits.argmax(axis=1) == tiny_corpus.class_ids[tiny_corpus.indices("val")]).mean()
+    alone = sit(make_trial({**ENCODER, "training.epochs": 1}), "alone")
+    assert plain(load_checkpoint(alone.trainer.checkpoint)["model"]) == trained  # averaging changes nothing in the training
+
+
+def test_what_a_run_measured_is_told(sit: Sit, make_trial: MakeTrial) -> None:
+    measured = sit(make_trial(ENCODER)).trained.measured
+    assert measured["handover/swats_lr"] > 0 and measured["memory/peak_mb"] > 10
+    assert sit(make_trial({**ENCODER, "optim.handover_at": 1.0}), "alone").trained.measured["handover/swats_lr"] == 0.0
+
+
+def test_memory_is_predicted_before_and_told_after(sit: Sit, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[TrialConfig, int]] = []
+
+    def told(config: TrialConfig, num_classes: int) -> StepMemory:
+        asked.append((config, num_classes))
+        return StepMemory(weights=MB, lasting=4 * MB, peak=9 * MB)
+
+    monkeypatch.setattr("ocr_sweep.training.memory.step_memory", told)
+    config = make_trial({**ENCODER, "training.epochs": 1})
+    assert sit(config).trained.measured["memory/predicted_mb"] == 10.0 and asked == [(config, 8)]
+
+
+def test_no_memory_ends_the_trial_with_what_to_write(sit: Sit, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forward(self: Any, images: Tensor) -> Any:
+        return images.new_empty(2**58)
+
+    monkeypatch.setattr("ocr_sweep.models.unet.UNet.forward", forward)
+    with pytest.raises(TrialFailedError, match=r"^oom: .*batch_size is 16 and training.accumulate 1; write accumulate: 2"):
+        sit(make_trial(ENCODER))
+
+
+def test_a_checkpoint_of_another_program_is_not_read(sit: Sit, make_trial: MakeTrial) -> None:
+    session = sit(make_trial(ENCODER), stop_after=4)
+    state = load_checkpoint(session.trainer.checkpoint)
+    save_checkpoint(session.trainer.checkpoint, {**state, "format": 1})
+    assert sit(make_trial(ENCODER)).listener.batches == STEPS
 
 
 def test_augmentation_of_whole_batches_ends_with_the_same_bits_and_near_the_other(sit: Sit, make_trial: MakeTrial) -> None:
@@ -145,7 +241,7 @@ class Witness:
 
     def should_stop(self) -> bool:
         assert self.trainer is not None
-        optimizer = self.trainer.optimizer
+        optimizer = self.trainer.course.optimizer
         self.rates.append((type(optimizer).__name__, float(optimizer.param_groups[0]["lr"])))
         return False
 
@@ -160,13 +256,14 @@ def test_the_rate_of_sgd_is_the_one_asked_for(how: str, tiny_corpus: CorpusView,
     adamw = [0.01 * warmup_cosine(step, num_steps=STEPS, warmup_steps=2) for step in range(9)]
     assert [kind for kind, _ in witness.rates] == ["AdamW"] * 10 + ["SGD"] * 5
     assert [rate for _, rate in witness.rates[1:10]] == pytest.approx(adamw)
-    median = trainer.recorder.median_ratio()
-    assert len(trainer.recorder.ratios) == 9
+    recorder = trainer.course.recorder
+    assert recorder is not None and len(recorder.ratios) == 9
+    median = recorder.median_ratio()
     first = {"matched": 3.0 * (1 - 0.9) * adamw[-1] * median, "inherit": adamw[-1], "fixed": 0.07}[how]
     assert trained.handover_lr == pytest.approx(first)
     cosine = [0.5 * (1 + np.cos(np.pi * since / 6)) for since in range(6)]
     assert [rate for _, rate in witness.rates[10:]] == pytest.approx([first * factor for factor in cosine[:5]])
-    group = trainer.optimizer.param_groups[0]
+    group = trainer.course.optimizer.param_groups[0]
     assert group["momentum"] == 0.9 and group["nesterov"]
     assert group["weight_decay"] == pytest.approx(adamw[-1] * 0.02 * (1 - 0.9) / first)
 
@@ -178,7 +275,7 @@ def _fixed(make_trial: MakeTrial) -> TrialConfig:
 
 def test_without_a_handover_adamw_goes_on_to_the_end(sit: Sit, make_trial: MakeTrial) -> None:
     session = sit(make_trial({"optim.handover_at": 1.0}))
-    assert isinstance(session.trainer.optimizer, torch.optim.AdamW)
+    assert isinstance(session.trainer.course.optimizer, torch.optim.AdamW)
     assert (session.trained.handover_epoch, session.trained.handover_lr) == (5.0, 0.0)
 
 
@@ -254,20 +351,20 @@ def test_a_loss_that_is_not_finite_ends_the_trial_at_its_step(
 def test_outputs_that_are_not_finite_end_the_trial_at_validation(
     sit: Sit, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = Trainer._step
+    train_batch = Trainer.train_batch
 
-    def poisoned(self: Trainer, batch: Batch) -> float:
-        value = step(self, batch)
+    def poisoned(self: Trainer, batches: Any) -> float:
+        value = train_batch(self, batches)
         self.model.down[0][1].running_var.fill_(float("nan"))  # type: ignore[index, union-attr]  # unused in training
         return value
 
-    monkeypatch.setattr(Trainer, "_step", poisoned)
+    monkeypatch.setattr(Trainer, "train_batch", poisoned)
     with pytest.raises(TrialFailedError, match=r"^nan-logits: outputs must stay finite, but are not after step 3$"):
         sit(make_trial())
 
 
 def test_a_rate_that_cannot_be_matched_ends_the_trial(sit: Sit, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer_module.StepRecorder, "median_ratio", lambda self: 0.0)
+    monkeypatch.setattr(StepRecorder, "median_ratio", lambda self: 0.0)
     with pytest.raises(TrialFailedError, match=r"^no-gradient: the handover at step 9 found no step to match"):
         sit(make_trial())
 
@@ -297,10 +394,10 @@ def test_every_epoch_has_its_curves(sit: Sit, make_trial: MakeTrial) -> None:
     assert [epoch for epoch, _ in told] == [1, 2]
     validation = ("accuracy", "accuracy_macro", "accuracy_few", "accuracy_unseen", "book/accuracy", "simulated/accuracy")
     for _, metrics in told:
-        assert set(metrics) == {"epoch/train_loss", "epoch/lr", "epoch/images_per_second"} | {
-            f"epoch/val/{name}" for name in validation
-        }
+        own = {"epoch/train_loss", "epoch/lr", "epoch/images_per_second", "epoch/wait_share", "epoch/peak_memory_mb"}
+        assert set(metrics) == own | {f"epoch/val/{name}" for name in validation}
         assert np.isfinite(list(metrics.values())).all()
+        assert 0 < metrics["epoch/wait_share"] < 1 and metrics["epoch/peak_memory_mb"] > 10
 
 
 def test_prediction_does_not_depend_on_the_batch_and_puts_the_mode_back(
@@ -310,6 +407,6 @@ def test_prediction_does_not_depend_on_the_batch_and_puts_the_mode_back(
     val = tiny_corpus.indices("val")
     whole = predict_logits(model, tiny_corpus, val, 16, torch.device("cpu"))
     assert model.training and whole.shape == (48, 8)
-    monkeypatch.setattr(trainer_module, "_EVAL_BATCH", 5)
+    monkeypatch.setattr(predict_module, "_EVAL_BATCH", 5)
     np.testing.assert_allclose(predict_logits(model, tiny_corpus, val, 16, torch.device("cpu")), whole, rtol=1e-4, atol=1e-5)
     assert predict_logits(model, tiny_corpus, val[:0], 16, torch.device("cpu")).shape == (0, 8)

@@ -1,0 +1,28 @@
+"""What a network says to images of a corpus."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ocr_sweep.store import CorpusView
+from ocr_sweep.training.feed import to_tensor
+
+_EVAL_BATCH = 256
+
+
+@torch.inference_mode()
+def predict_logits(
+    model: nn.Module, view: CorpusView, indices: NDArray[np.int64], image_size: int, device: torch.device
+) -> NDArray[np.float32]:
+    """Return (N, K) logits of PyTorch for images of a corpus, in evaluation mode; the mode is put back after."""
+    was_training = model.training
+    model.eval()
+    parts = []
+    for first in range(0, len(indices), _EVAL_BATCH):
+        images = to_tensor(view.images[indices[first : first + _EVAL_BATCH]], image_size, device)
+        parts.append(model(images.contiguous(memory_format=torch.channels_last)).logits.float().cpu().numpy())
+    model.train(was_training)
+    return np.concatenate(parts) if parts else np.zeros((0, view.num_classes), np.float32)
