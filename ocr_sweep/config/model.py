@@ -40,9 +40,16 @@ class _Backbone(Strict):
 
 class _Decoder(_Backbone):
     decoder: bool  # false: encoder and head only
-    reconstruction_weight: float = Field(ge=0.0, le=100.0)  # lambda of the reconstruction loss
-    reconstruction_target: Literal["input", "clean", "canonical"] = "clean"  # canonical: the class's glyph in the first font
+    reconstruction_weight: float = Field(ge=0.0, le=100.0)  # lambda of the reconstruction loss; 0: no decoder is built
+    reconstruction_target: Literal["input", "clean", "canonical"] = "clean"  # what is restored:
+    # input: the augmented image itself, without the two finest skips; clean: the image before augmentation;
+    # canonical: the class's first rendered image, and nothing for classes that have none
     reconstruction_fade: float = Field(default=0.2, ge=0.0, le=1.0)  # lambda declines to 0 over this last share of the steps
+
+    @property
+    def restores(self) -> bool:
+        """Whether there is a decoder that learns anything."""
+        return self.decoder and self.reconstruction_weight > 0
 
 
 class UNetConfig(_Decoder):
@@ -54,13 +61,60 @@ class UNetConfig(_Decoder):
     dropout: float = Field(ge=0.0, le=0.9)  # before the head, probability
 
 
+class DenseUNetConfig(_Decoder):
+    """A DenseNet that classifies from its last block, under the same decoder as the U-Net."""
+
+    kind: Literal["dense_unet"]
+    growth: int = Field(default=32, ge=2, le=64)  # channels that a layer adds; the stem has twice as many
+    blocks: list[Annotated[int, Field(ge=1, le=64)]] = Field(  # layers of each block; as given: DenseNet-121
+        default_factory=lambda: [6, 12, 24, 16], min_length=2, max_length=5
+    )
+    stem_stride: Literal[1, 2, 4] = 4  # how often the stem halves the image, as a factor; 4: DenseNet's own, for photographs
+    dropout: float = Field(ge=0.0, le=0.9)  # before the head, probability
+
+
+class DynamicRouting(Strict):
+    """Routing by agreement, in rounds."""
+
+    kind: Literal["dynamic"]
+    rounds: int = Field(default=3, ge=1, le=10)
+
+
+class AttentionRouting(Strict):
+    """Routing in one pass, by how well a capsule's vote agrees with all others."""
+
+    kind: Literal["attention"]
+
+
+RoutingConfig = Annotated[DynamicRouting | AttentionRouting, Field(discriminator="kind")]
+
+
+class CapsuleConfig(Strict):
+    """Capsules on a convolutional encoder; a class's logit is `scale` times the length of its capsule, plus a bias.
+
+    It has no `head`: its class capsules are one.
+    """
+
+    kind: Literal["capsule"]
+    channels: Literal[1, 3] = 1  # as in the other networks
+    base_channels: int = Field(ge=4, le=128)  # of the encoder's first level; each level doubles them
+    depth: int = Field(ge=1, le=5)  # levels below the first
+    primary: int = Field(default=32, ge=1, le=4096)  # N, the first capsules
+    primary_pose: int = Field(default=8, ge=1, le=64)  # numbers in each of them
+    routing: RoutingConfig
+    latent: int | None = Field(default=128, ge=1, le=4096)  # M, what they route to; null: one capsule a class, for few classes
+    pose: int = Field(default=16, ge=1, le=64)  # numbers in a latent capsule and in that of a class
+    scale: float = Field(default=30.0, gt=0.0, le=1000.0)  # logits lie within this of the bias
+    dropout: float = Field(ge=0.0, le=0.9)  # of the numbers in the capsules that the classes see, probability
+
+
 class TimmConfig(_Backbone):
     """Any timm classifier, from scratch or from weights in a local file."""
 
     kind: Literal["timm"]
     name: str = Field(min_length=1)  # timm's name, e.g. efficientformerv2_s0
     dropout: float = Field(ge=0.0, le=0.9)  # timm's drop_rate
-    weights: DataFile | None = None  # a state dict of the backbone, .safetensors; null: from scratch
+    weights: DataFile | None = None  # timm's state dict as .safetensors, its head left out; null: from scratch
 
 
-ModelConfig = Annotated[UNetConfig | TimmConfig, Field(discriminator="kind")]
+ModelConfig = Annotated[UNetConfig | DenseUNetConfig | CapsuleConfig | TimmConfig, Field(discriminator="kind")]

@@ -8,7 +8,7 @@ from ocr_sweep.config.augment import AugmentConfig
 from ocr_sweep.config.block import Strict
 from ocr_sweep.config.corpus import CorpusConfig
 from ocr_sweep.config.loss import LossConfig
-from ocr_sweep.config.model import ModelConfig
+from ocr_sweep.config.model import CapsuleConfig, CosineHead, ModelConfig
 from ocr_sweep.config.optim import OptimConfig
 from ocr_sweep.config.training import TrainingConfig
 
@@ -52,5 +52,14 @@ class TrialConfig(Strict):
             raise ValueError(
                 f"loss.similarity.source 'rendered' needs the rendered glyphs of the corpus, but this trial {why}; "
                 "name a file, or let rendered glyphs train"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _binary_loss_has_a_bias(self) -> TrialConfig:
+        if self.loss.kind == "bce" and not isinstance(self.model, CapsuleConfig) and isinstance(self.model.head, CosineHead):
+            raise ValueError(
+                "loss.kind 'bce' needs a head with a bias, but got model.head.kind 'cosine', which has none; "
+                "write 'linear' or 'low_rank', or the loss 'cross_entropy'"
             )
         return self

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ocr_sweep.errors import EvidenceError
 from ocr_sweep.export.scorer import Scorer
 
-TOLERANCE = 1e-3  # largest difference of a logit, relative to the largest logit
+TOLERANCE = 1e-4  # largest difference of a logit, relative to the largest logit
 _BATCHES = (1, 2, 7)  # the whole set goes through in large batches besides
 _PROBE = 32
 

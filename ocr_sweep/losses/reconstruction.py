@@ -1,27 +1,29 @@
-"""The decoder's loss: restore the clean image that augmentation distorted."""
+"""The decoder's loss: restore an image."""
 
 from __future__ import annotations
 
 from torch import Tensor
 from torch.nn import functional
 
-_FADE = 0.2  # the weight declines to 0 over this last share of the steps
 
-
-def reconstruction_loss(restored: Tensor, clean: Tensor) -> Tensor:
-    """Mean binary cross entropy per pixel.
+def reconstruction_loss(restored: Tensor, target: Tensor, known: Tensor | None = None) -> Tensor:
+    """Mean binary cross entropy per pixel, over the images whose target is known; 0 where none is.
 
     Args:
         restored: (B, 1, H, W) logits of ink.
-        clean: (B, 1, H, W) ink in [0, 1], before augmentation.
+        target: (B, 1, H, W) ink in [0, 1].
+        known: (B,) bool; None: all are.
     """
-    return functional.binary_cross_entropy_with_logits(restored, clean)
+    if known is None:
+        return functional.binary_cross_entropy_with_logits(restored, target)
+    each = functional.binary_cross_entropy_with_logits(restored, target, reduction="none").mean(dim=(1, 2, 3))  # (B,)
+    return (each * known).sum() / known.sum().clamp(min=1)
 
 
-def reconstruction_weight(weight: float, step: int, num_steps: int) -> float:
-    """Lambda at an optimiser step: constant, then a straight decline to 0 over the last fifth.
+def reconstruction_weight(weight: float, step: int, num_steps: int, fade: float = 0.2) -> float:
+    """Lambda at an optimiser step: constant, then a straight decline to 0 over the last share `fade` of the steps.
 
     Classification alone decides at the end, so that the exported network without decoder loses nothing.
     """
     left = 1 - step / num_steps
-    return weight * min(1.0, left / _FADE)
+    return weight * min(1.0, left / fade) if fade else weight

@@ -54,6 +54,6 @@ class CosineHead(nn.Module):
 
 def set_head_bias(head: nn.Module, value: float) -> None:
     """Fill the bias of the layer that gives the logits."""
-    layers = [module for module in head.modules() if isinstance(module, nn.Linear) and module.bias is not None]
-    assert layers, "the head has no bias"
-    nn.init.constant_(layers[-1].bias, value)
+    biases = [parameter for name, parameter in head.named_parameters() if name.rpartition(".")[2] == "bias"]
+    assert biases, "the head has no bias"
+    nn.init.constant_(biases[-1], value)

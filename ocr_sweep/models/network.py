@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -17,17 +20,21 @@ class Network(nn.Module):
 
     Attributes:
         num_features: D.
+        new_head: makes an untrained head of its kind for so many classes.
         head: (B, D) features to (B, K) logits. It can be replaced: nothing else knows what it is.
         offset: (K,) added to the logits in evaluation only: what is learnt about the classes after training.
     """
 
     offset: Tensor
 
-    def __init__(self, head: HeadConfig, *, num_features: int, num_classes: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, head: HeadConfig | Callable[[int], nn.Module], *, num_features: int, num_classes: int, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.num_features = num_features
+        self.new_head = head if callable(head) else partial(build_head, head, num_features)
         self.dropout = nn.Dropout(dropout)
-        self.head = build_head(head, num_features, num_classes)
+        self.head = self.new_head(num_classes)
         self.register_buffer("offset", torch.zeros(num_classes))
 
     def features(self, images: Tensor) -> Tensor:

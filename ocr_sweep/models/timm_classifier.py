@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from pathlib import Path
 from types import ModuleType
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from ocr_sweep.config.model import TimmConfig
 from ocr_sweep.errors import ConfigError
 from ocr_sweep.models.network import Network
+from ocr_sweep.models.timm_weights import load_weights
 
 
 class TimmClassifier(Network):
@@ -19,15 +21,21 @@ class TimmClassifier(Network):
 
     timm's own head is left out: EfficientFormerV2 would bring two of them.
 
+    Args:
+        data_root: where the configuration's `weights` are; None: they are not read.
+
     Raises:
         ConfigError: the network cannot read images of this size.
+        DataError: the file of weights is not there, or does not fit.
     """
 
-    def __init__(self, config: TimmConfig, num_classes: int, *, image_size: int) -> None:
+    def __init__(self, config: TimmConfig, num_classes: int, *, image_size: int, data_root: Path | None = None) -> None:
         network, num_features = _backbone(config, image_size)
         super().__init__(config.head, num_features=num_features, num_classes=num_classes)
         self.channels = config.channels
         self.network = network
+        if config.weights is not None and data_root is not None:
+            load_weights(network, config.weights.find(data_root))
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 1, H, W) images as (B, D) features, with timm's dropout."""
@@ -52,6 +60,21 @@ def _backbone(config: TimmConfig, image_size: int) -> tuple[nn.Module, int]:
     except Exception as error:  # each of timm's networks fails in a way of its own, and some only when they run
         raise ConfigError([f"timm's {config.name} cannot read images of {image_size} pixels: {error}"]) from error
     return network.train(), int(features.shape[1])
+
+
+def check_timm(config: TimmConfig, image_size: int, data_root: Path | None) -> None:
+    """Build a network without its numbers, and look whether its weights are there.
+
+    Raises:
+        ConfigError, DataError: see `TimmClassifier`.
+    """
+    if config.weights is not None and data_root is not None:
+        config.weights.find(data_root)
+    try:
+        with torch.device("meta"):
+            _backbone(config, image_size)
+    except ConfigError:
+        _backbone(config, image_size)  # some networks compute with numbers while they are built; then in earnest
 
 
 def check_timm_name(name: str) -> None:

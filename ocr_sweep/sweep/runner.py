@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ocr_sweep.config.model import TimmConfig, UNetConfig
+from ocr_sweep.config.model import CapsuleConfig, DenseUNetConfig, TimmConfig, UNetConfig
 from ocr_sweep.config.study import flatten
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import IntegrityError, StoppedError, StoreError, TooManyFailuresError
@@ -329,10 +329,10 @@ def run_params(config: TrialConfig) -> dict[str, Any]:
 def arm(config: TrialConfig) -> str:
     """The architecture's name, by which runs are grouped."""
     match config.model:
-        case UNetConfig(decoder=True):
-            return "unet"
-        case UNetConfig():
-            return "unet_encoder"
+        case UNetConfig(decoder=decoder) | DenseUNetConfig(decoder=decoder):
+            return config.model.kind if decoder else f"{config.model.kind}_encoder"
+        case CapsuleConfig(routing=routing, latent=latent):
+            return f"capsule_{routing.kind}" if latent else f"capsule_{routing.kind}_full"
         case TimmConfig(name=name):
             return name
 

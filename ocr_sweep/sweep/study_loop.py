@@ -48,7 +48,7 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
         TooManyFailuresError: too many trials failed in a row.
     """
     with _study_lock(study.name, paths), Signals().listening() as signals:
-        check_models(study)
+        check_models(study, paths)
         engine = LocalEngine(timm=_needs_timm(study))
         engine.warm_up()
         tracker = Tracker.open(paths)
@@ -89,24 +89,30 @@ def slots(study: StudyConfig) -> int:
     return study.workers or max(1, len(os.sched_getaffinity(0)) // study.base.training.threads)
 
 
-def check_models(study: StudyConfig) -> None:
+def check_models(study: StudyConfig, paths: Paths) -> None:
     """Refuse a study with a network that cannot be built, before anything is written.
 
     Raises:
-        ConfigError: see `ocr_sweep.models.check_model`.
+        ConfigError, DataError: see `ocr_sweep.models.check_model`.
     """
     from ocr_sweep.models import check_model
 
     for trial in _model_variants(study):
         config = study.trial_config(trial)
-        check_model(config.model, config.image_size)
+        check_model(config.model, config.image_size, paths.data)
 
 
 def _model_variants(study: StudyConfig) -> Iterator[dict[str, Any]]:
-    """The base, and the base with each searched end that can change the network or its image size."""
-    yield {}
+    """The base, and the base with each searched end that can change the network, at each searched end of the image size."""
+    for size in [{}, *_ends(study, "image_size")]:
+        yield size
+        yield from ({**size, **end} for end in _ends(study, "model"))
+
+
+def _ends(study: StudyConfig, block: str) -> Iterator[dict[str, Any]]:
+    """Each searched end of a value, or of the values in a block, by itself."""
     for path, space in study.search.items():
-        if space.when or path.split(".")[0] not in ("model", "image_size"):
+        if space.when or path.split(".")[0] != block:
             continue
         ends = space.labels if isinstance(space, CategoricalRange) else [space.low, space.high]
         yield from ({path: end} for end in ends)

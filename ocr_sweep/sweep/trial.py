@@ -188,5 +188,4 @@ def _weights(model: nn.Module) -> bytes:
 
 def _num_delivered_parameters(model: nn.Module) -> int:
     """Parameters that the exported file needs: the decoder is dropped."""
-    dropped = ("up.", "merge.", "restore.")
-    return sum(p.numel() for name, p in model.named_parameters() if not name.startswith(dropped))
+    return sum(p.numel() for name, p in model.named_parameters() if not name.startswith("decoder."))

@@ -13,6 +13,7 @@ from ocr_sweep.config.optim import OptimConfig
 from ocr_sweep.config.training import TrainingConfig
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import TrialFailedError
+from ocr_sweep.models.memory import training_memory
 
 MB = 2**20
 _SIGNS = ("defaultcpuallocator", "not enough memory", "std::bad_alloc", "_alloc_failed")  # in the words of those who allocate
@@ -27,19 +28,20 @@ class StepMemory:
     peak: int  # the most at any moment
 
 
-def step_memory(config: TrialConfig, num_classes: int) -> StepMemory | None:
-    """What a step of this trial will need, before there is one; None: nobody can say."""
-    return None
+def step_memory(config: TrialConfig, num_classes: int) -> StepMemory:
+    """What a step of this trial will need, before there is one (see `models.memory`)."""
+    part = -(-config.training.batch_size // config.training.accumulate)
+    found = training_memory(config.model, num_classes, config.image_size, part, precision=config.training.precision)
+    return StepMemory(found.weights, found.weights + found.gradients + found.optimizer, found.peak)
 
 
 def needed_mb(config: TrialConfig, num_classes: int, device: torch.device) -> float:
-    """The memory that a training will need on its device, the images of the corpus apart; 0.0 where nobody can say.
+    """The memory that a training will need on its device, the images of the corpus apart.
 
     Raises:
         TrialFailedError: it is more than a GPU has free.
     """
-    step = step_memory(config, num_classes)
-    needed = predicted_mb(step, config.optim) if step else 0.0
+    needed = predicted_mb(step_memory(config, num_classes), config.optim)
     if device.type == "cuda":
         check_memory(needed, torch.cuda.mem_get_info(device)[0] / MB, config.training)
     return needed

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils import deterministic
 
+from ocr_sweep.config.model import ModelConfig, TimmConfig
+from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import TrialFailedError
 from ocr_sweep.models import build_model
@@ -82,7 +84,7 @@ class Trainer:
 
     def _build(self) -> None:
         config, view = self.config, self.view
-        self.model = build_model(config.model, view.num_classes, config.image_size)
+        self.model = build_model(config.model, view.num_classes, config.image_size, data_root(config.model))
         classification = Classification(config.loss, view, self.device, leave_out=config.training.leave_out, seed=config.seed)
         if classification.head_bias:
             set_head_bias(self.model.head, classification.head_bias)
@@ -93,7 +95,7 @@ class Trainer:
         self.feed: Batches = Feed(view, config.training, config.augment, device=self.device, reserved=reserved, **chance_and_size)
         num_steps = config.training.epochs * self.feed.batches_per_epoch
         self.course = Course(config.optim, self.model, num_steps=num_steps)
-        restoration = Restoration(config.model, view, self.device)
+        restoration = Restoration(config.model, view, self.device, image_size=config.image_size)
         self.step = Step(config.training, self.model, classification, restoration, device=self.device, num_steps=num_steps)
         self.ema = Ema(self.model, config.optim.ema_decay) if config.optim.ema_decay else None
         self._losses = LossLog()
@@ -195,9 +197,11 @@ class Trainer:
     def _trained(self) -> Trained:
         self.model.load_state_dict(self.best_weights)
         progress, course = self.progress, self.course
-        measured = {"handover/swats_lr": course.swats_lr, "memory/peak_mb": progress.peak_mb}
-        if self.predicted_mb:
-            measured["memory/predicted_mb"] = self.predicted_mb
+        measured = {
+            "handover/swats_lr": course.swats_lr,
+            "memory/peak_mb": progress.peak_mb,
+            "memory/predicted_mb": self.predicted_mb,
+        }
         under_adamw = course.handover_step if course.phase != "adamw" else progress.step
         return Trained(
             model=self.model.eval(),
@@ -236,6 +240,15 @@ class Trainer:
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
+
+
+def data_root(config: ModelConfig) -> Path | None:
+    """Where the weights are that a network begins with; None where it begins from scratch.
+
+    Raises:
+        NotFoundError: it has weights, and there is no project around the current folder.
+    """
+    return Paths.find().data if isinstance(config, TimmConfig) and config.weights is not None else None
 
 
 def _to_channels_last(model: nn.Module) -> None:

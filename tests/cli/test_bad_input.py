@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from tiny_study import CHARS, STUDY, draw_book, here, ipaex, ocr_sweep, refused, write_study
 
 from ocr_sweep import disk
@@ -67,7 +68,42 @@ def test_a_search_path_that_names_nothing(project: Project) -> None:
 
 def test_an_unknown_kind_of_model(project: Project) -> None:
     root = project(corpus=False, base__model={"kind": "vnet"})
-    refused(here(root, *RUN), 2, "kind must be one of unet, timm, but got 'vnet'")
+    refused(here(root, *RUN), 2, "kind must be one of unet, dense_unet, capsule, timm, but got 'vnet'")
+    untouched(root)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"kind": "dense_unet", "decoder": False, "reconstruction_weight": 0.0}, "must be a multiple of 32 for this model"),
+        ({"kind": "capsule", "base_channels": 4, "depth": 5, "routing": {"kind": "attention"}}, "must be a multiple of 32"),
+        ({"kind": "timm", "name": "efficientformerv2_s0"}, "must be a multiple of 32"),
+        ({"kind": "timm", "name": "test_vit2"}, "timm's test_vit2 cannot read images of 20 pixels: "),
+    ],
+)
+def test_an_image_size_that_a_model_cannot_read(project: Project, model: dict[str, Any], said: str) -> None:
+    root = project(corpus=False, base__model={**model, "dropout": 0.0}, base__image_size=20)
+    refused(here(root, *RUN), 2, said)
+    untouched(root)
+
+
+def test_an_image_size_that_only_another_choice_of_the_study_can_read(project: Project) -> None:
+    root = project(corpus=False)
+    (root / "sweeps" / "vit.yaml").write_text("kind: timm\nname: test_vit\ndropout: 0.0\n")
+    (root / "sweeps" / "small.yaml").write_text(yaml.safe_dump(STUDY["base"]["model"]))
+    search = {
+        "model": {"type": "categorical", "choices": ["small.yaml", "vit.yaml"]},
+        "image_size": {"type": "categorical", "choices": [16, 24]},
+    }
+    write_study(root, search=search)
+    refused(here(root, *RUN), 2, "timm's test_vit cannot read images of 24 pixels: ")
+    untouched(root)
+
+
+def test_weights_that_are_not_there(project: Project) -> None:
+    weights = {"file": "weights/resnet.safetensors", "sha256": 64 * "0"}
+    root = project(corpus=False, base__model={"kind": "timm", "name": "test_resnet", "dropout": 0.0, "weights": weights})
+    refused(here(root, *RUN), 2, "no such file: ", "weights/resnet.safetensors; set OCR_SWEEP_DATA to the folder")
     untouched(root)
 
 

@@ -54,7 +54,8 @@ MISTAKES = [  # file, what stands there, what is written instead, the problem
     (BASE, "images_per_epoch: null", "images_per_epoch: [1]", r"images_per_epoch: must be a whole number, but got a list of 1"),
     (UNET, "decoder: true", "decoder: True", r"base.model.decoder: must be true or false, but got the text 'True'"),
     (UNET, "decoder: true", "decoder: yes", r"base.model.decoder: must be true or false, but got the text 'yes'"),
-    (UNET, "kind: unet", "kind: unett", r"bases/unet.yaml:4: base.model: kind must be one of unet, timm, but got 'unett'; did you mean 'unet'"),
+    (UNET, "kind: unet", "kind: unett", r"bases/unet.yaml:4: base.model: kind must be one of unet, dense_unet, capsule, timm, but got 'unett'; did you mean 'unet'"),
+    (UNET, "dropout: 0.1", "dropout: 0.1\nhead: {kind: cosine, scale: 30.0}", r"search.loss.kind: the value 'bce' is not legal: loss.kind 'bce' needs a head with a bias, but got model.head.kind 'cosine', which has none; write 'linear'"),
     (UNET, "kind: unet", "kinf: unet", r"bases/unet.yaml:4: base.model: the key 'kind' is missing; add it"),
     # names
     *[

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import nn
@@ -57,6 +59,36 @@ def test_dropout_reaches_timm() -> None:
 def test_an_unknown_name_is_refused_with_the_nearest_ones(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check_model(config(name), 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "channels", "num_classes", "millions"),  # 3 channels and 1,000 classes are what timm counts
+    [
+        ("resnet152", 224, 3, 1000, 60.2),
+        ("resnet152", 64, 1, 17_380, 93.7),
+        ("densenet121", 224, 3, 1000, 8.0),
+        ("densenet121", 64, 1, 17_380, 24.8),
+        ("tf_efficientnetv2_m", 224, 3, 1000, 54.1),
+        ("tf_efficientnetv2_m", 64, 1, 17_380, 75.1),
+        ("efficientformerv2_s2", 224, 3, 1000, 12.42),
+        ("efficientformerv2_s2", 64, 1, 17_380, 17.15),
+    ],
+)
+def test_the_networks_of_the_report_have_one_head(
+    name: str, size: int, channels: Literal[1, 3], num_classes: int, millions: float
+) -> None:
+    with torch.device("meta"):
+        model = build_model(TimmConfig(kind="timm", name=name, channels=channels, dropout=0.0), num_classes, size)
+    assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, abs=0.06)
+    heads = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == num_classes]
+    assert heads == [model.head] and heads[0].in_features == model.num_features
+
+
+def test_a_size_that_a_network_cannot_take_is_refused_before_it_is_built() -> None:
+    with pytest.raises(ConfigError, match=r"^timm's test_vit cannot read images of 20 pixels: Input height \(20\) should be div"):
+        check_model(config("test_vit"), 20)
+    for name in ("test_vit", "efficientformerv2_s2", "tf_efficientnetv2_m"):
+        check_model(config(name), 64)
 
 
 def test_a_size_that_a_network_cannot_take_is_refused() -> None:

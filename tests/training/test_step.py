@@ -48,7 +48,7 @@ def one_step(tiny_corpus: CorpusView, make_trial: MakeTrial) -> Iterator[Callabl
         config = make_trial({f"training.{key}": value for key, value in training.items()})
         model = copy.deepcopy(model)
         course = Course(config.optim, model, num_steps=15)
-        losses = Classification(config.loss, tiny_corpus, CPU), Restoration(config.model, tiny_corpus, CPU)
+        losses = Classification(config.loss, tiny_corpus, CPU), Restoration(config.model, tiny_corpus, CPU, image_size=16)
         step = Step(config.training, model, *losses, device=CPU, num_steps=15)
         generator = torch.Generator().manual_seed(1)
         images = torch.rand(10, 1, 16, 16, generator=generator, dtype=next(model.parameters()).dtype)

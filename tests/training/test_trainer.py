@@ -28,10 +28,31 @@ Sit = Callable[..., Any]
 
 STEPS = 15  # five epochs of three batches
 UNET = {"kind": "unet", "base_channels": 4, "depth": 2, "dropout": 0.1, "decoder": True, "reconstruction_weight": 1.0}
+DENSE = {
+    "kind": "dense_unet",
+    "growth": 8,
+    "blocks": [2, 3],
+    "stem_stride": 1,
+    "dropout": 0.1,
+    "decoder": True,
+    "reconstruction_weight": 1.0,
+    "reconstruction_target": "canonical",
+}
+CAPSULE = {
+    "kind": "capsule",
+    "base_channels": 4,
+    "depth": 2,
+    "primary": 8,
+    "latent": 16,
+    "routing": {"kind": "dynamic"},
+    "dropout": 0.1,
+}
 MODELS: dict[str, dict[str, Any]] = {
     "decoder": {"model": UNET},
     "encoder": {"model": {**UNET, "decoder": False, "reconstruction_weight": 0.0}, "loss.kind": "bce"},
     "timm": {"model": {"kind": "timm", "name": "test_resnet", "dropout": 0.1}, "training.sampling": "square_root"},
+    "dense": {"model": DENSE},
+    "capsule": {"model": CAPSULE, "loss.kind": "bce"},
 }
 
 
@@ -67,6 +88,8 @@ def ending(session: Any) -> Any:
         ("encoder", 0.7),
         pytest.param("decoder", 0.6, marks=pytest.mark.slow),
         pytest.param("decoder", 0.7, marks=pytest.mark.slow),
+        pytest.param("dense", 0.7, marks=pytest.mark.slow),
+        pytest.param("capsule", 0.7, marks=pytest.mark.slow),
         pytest.param("timm", 0.6, marks=pytest.mark.slow),
         pytest.param("timm", 0.7, marks=pytest.mark.slow),
     ],
@@ -166,6 +189,7 @@ def test_no_memory_ends_the_trial_with_what_to_write(sit: Sit, make_trial: MakeT
     def forward(self: Any, images: Tensor) -> Any:
         return images.new_empty(2**58)
 
+    monkeypatch.setattr("ocr_sweep.training.memory.step_memory", lambda config, num_classes: StepMemory(0, 0, 0))
     monkeypatch.setattr("ocr_sweep.models.unet.UNet.forward", forward)
     with pytest.raises(TrialFailedError, match=r"^oom: .*batch_size is 16 and training.accumulate 1; write accumulate: 2"):
         sit(make_trial(ENCODER))
@@ -370,7 +394,7 @@ def test_a_rate_that_cannot_be_matched_ends_the_trial(sit: Sit, make_trial: Make
 
 
 @pytest.mark.parametrize(
-    "model", ["encoder", pytest.param("decoder", marks=pytest.mark.slow), pytest.param("timm", marks=pytest.mark.slow)]
+    "model", ["encoder", *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS if name != "encoder")]
 )
 def test_a_network_learns_the_tiny_corpus(model: str, sit: Sit, make_trial: MakeTrial, tiny_corpus: CorpusView) -> None:
     config = make_trial({**MODELS[model], "training.epochs": 25, "training.images_per_epoch": None, "optim.handover_at": 0.8})
