@@ -89,6 +89,8 @@ def make_trial(trial_data: dict[str, Any]) -> Callable[..., TrialConfig]:
         data["augment"].setdefault("generated", None)
         for name, value in LossConfig(kind="cross_entropy", label_smoothing=0.0):
             data["loss"].setdefault(name, value)
+        data.setdefault("classifier", None)
+        data.setdefault("calibration", None)
         for path, value in (changes or {}).items():
             put(data, path, value)
         return TrialConfig.model_validate(data)

@@ -122,7 +122,7 @@ class LiveBoard:
             row.job.name.removeprefix(f"{self._study}-"),
             row.job.role,
             Text(row.state, style=style),
-            f"{row.epoch}/{row.job.config.training.epochs}",
+            f"{row.epoch}/{row.job.config.num_epochs}",
             self._value(row),
             f"{seconds:.0f}",
             "  ".join(f"{key.split('.', 1)[-1]}={_short(value)}" for key, value in row.job.params.items()),

@@ -46,12 +46,15 @@ def run(
 def _report(end: StudyEnd, version: Version) -> None:
     from ocr_sweep.cli.console import console, simulated_mark
     from ocr_sweep.cli.tables import trials_table
+    from ocr_sweep.sweep.forks import forks_sentence
 
     verdict, mark = end.verdict, simulated_mark(end.verdict.simulated)
     study = end.records[0].study
     record = next(record for record in end.records if record.run_id == verdict.run_id)
     low, high = 100 * verdict.interval.low, 100 * verdict.interval.high
     console.print(trials_table(list(end.records), verdict.metric))
+    if saved := forks_sentence(end.records):
+        console.print(f"shared    {saved}")
     console.print(f"verdict   {verdict.sentence}{mark}")
     console.print(
         f"winner    [bold]trial {verdict.winner}[/bold]: {verdict.metric}{mark} {100 * verdict.interval.value:.1f} % "

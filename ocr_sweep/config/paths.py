@@ -81,6 +81,11 @@ class Paths:
         return self.mlruns / "cache"
 
     @property
+    def representations(self) -> Path:
+        """What trials have learnt before their classifier, one folder per key."""
+        return self.cache / "representations"
+
+    @property
     def reports(self) -> Path:
         """Pages written for people."""
         return self.root / "reports"

@@ -6,9 +6,11 @@ from pydantic import Field, model_validator
 
 from ocr_sweep.config.augment import AugmentConfig
 from ocr_sweep.config.block import Strict
+from ocr_sweep.config.classifier import CalibrationConfig, ClassifierConfig
+from ocr_sweep.config.contradictions import contradictions
 from ocr_sweep.config.corpus import CorpusConfig
 from ocr_sweep.config.loss import LossConfig
-from ocr_sweep.config.model import CapsuleConfig, CosineHead, ModelConfig
+from ocr_sweep.config.model import ModelConfig
 from ocr_sweep.config.optim import OptimConfig
 from ocr_sweep.config.training import TrainingConfig
 
@@ -24,42 +26,17 @@ class TrialConfig(Strict):
     loss: LossConfig
     optim: OptimConfig
     training: TrainingConfig
+    classifier: ClassifierConfig | None = None  # the stage after the representation; null: the head is learnt with it, and stays
+    calibration: CalibrationConfig | None = None  # of the logits, after all training
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of all stages, at most."""
+        return self.training.epochs + (self.classifier.num_epochs if self.classifier is not None else 0)
 
     @model_validator(mode="after")
-    def _fold_exists(self) -> TrialConfig:
-        if self.training.fold >= (self.corpus.folds or 1):
-            folds = f"{self.corpus.folds} folds" if self.corpus.folds else "no `folds`"
-            raise ValueError(f"training.fold must be below the number of folds, but got {self.training.fold} with {folds}")
-        return self
-
-    @model_validator(mode="after")
-    def _frequencies_are_made_up_for_once(self) -> TrialConfig:
-        key, sampling = self.loss.knows_frequencies, self.training.sampling
-        if key and sampling != "instance":
-            raise ValueError(
-                f"loss.{key} and training.sampling both make up for class frequencies, and that must happen once, but got "
-                f"loss.{key} with sampling {sampling!r}; sample by 'instance' or leave loss.{key} out"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _glyphs_are_there(self) -> TrialConfig:
-        similarity = self.loss.similarity
-        if similarity is None or similarity.source != "rendered":
-            return self
-        if self.corpus.rendered is None or "rendered" in self.training.leave_out:
-            why = "has none" if self.corpus.rendered is None else "leaves them out"
-            raise ValueError(
-                f"loss.similarity.source 'rendered' needs the rendered glyphs of the corpus, but this trial {why}; "
-                "name a file, or let rendered glyphs train"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _binary_loss_has_a_bias(self) -> TrialConfig:
-        if self.loss.kind == "bce" and not isinstance(self.model, CapsuleConfig) and isinstance(self.model.head, CosineHead):
-            raise ValueError(
-                "loss.kind 'bce' needs a head with a bias, but got model.head.kind 'cosine', which has none; "
-                "write 'linear' or 'low_rank', or the loss 'cross_entropy'"
-            )
+    def _blocks_agree(self) -> TrialConfig:
+        found = next(contradictions(self), None)
+        if found is not None:
+            raise ValueError(found)
         return self

@@ -21,7 +21,7 @@ from ocr_sweep.errors import EvidenceError, IntegrityError, NotFoundError
 from ocr_sweep.export.onnx_file import read_metadata
 from ocr_sweep.export.parity import Parity, check_parity, require_parity
 from ocr_sweep.export.scorer import Scorer
-from ocr_sweep.models import build_model
+from ocr_sweep.models import build_model, replace_head
 from ocr_sweep.registry.register import Version, holder, registry_lock, version_of
 from ocr_sweep.tracking import record as tag
 from ocr_sweep.tracking.mlflow_client import tracking_errors
@@ -123,6 +123,7 @@ def _check_charset(came: list[str], expected: str, record: RunRecord) -> None:
 def _reference(config: TrialConfig, weights: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """PyTorch's logits (N, K) of (N, S, S) ink images."""
     model = build_model(config.model, len(config.corpus.charset.chars), config.image_size)
+    replace_head(model, config.classifier)
     model.load_state_dict(load_file(weights))
     model.eval()
     with torch.inference_mode():

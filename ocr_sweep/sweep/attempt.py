@@ -47,6 +47,7 @@ class Attempt:
         self.folder = folder
         self.result = folder / "result"  # becomes the run's artifacts
         self.checkpoint = folder / "checkpoint.pt"
+        self.classifier_checkpoint = folder / "classifier.pt"
         self.log = folder / "log.txt"
         self.lock = folder / "lock"
         self._events = folder / "events.jsonl"
@@ -55,14 +56,19 @@ class Attempt:
         self._job = folder / "job.json"
         self._deaths = folder / "deaths"
 
-    def prepare(self, config: TrialConfig, store: Path, provenance: dict[str, Any]) -> None:
-        """Lay the folder out, or keep it as a former session left it."""
+    def prepare(self, config: TrialConfig, store: Path, provenance: dict[str, Any], representations: Path | None = None) -> None:
+        """Lay the folder out, or keep it as a former session left it.
+
+        Args:
+            representations: where the trial may share its representation with others; None: it shares none.
+        """
         with store_errors(f"preparing {self.folder}"):
             self.result.mkdir(parents=True, exist_ok=True)
         if not self._job.exists():
             write_bytes(self.result / CONFIG, config_yaml(config).encode())
             write_json(self.result / PROVENANCE, provenance)
-            write_json(self._job, {"store": str(store)})
+            shared = {} if representations is None else {"representations": str(representations)}
+            write_json(self._job, {"store": str(store), **shared})
 
     def prepared(self) -> bool:
         """Whether a former session laid the folder out."""
@@ -91,6 +97,15 @@ class Attempt:
         """The corpus store that the trial reads."""
         return Path(read_json(self._job)["store"])
 
+    def representations(self) -> Path | None:
+        """Where the trial may share its representation."""
+        found = read_json(self._job).get("representations")
+        return None if found is None else Path(found)
+
+    def begun(self) -> bool:
+        """Whether a former session left a checkpoint."""
+        return self.checkpoint.exists() or self.classifier_checkpoint.exists()
+
     def append(self, event: Event) -> None:
         """Write an event down; once this returns it survives a kill."""
         line = json.dumps(vars(event), allow_nan=False) + "\n"
@@ -114,7 +129,7 @@ class Attempt:
 
     def heal_events(self) -> None:
         """Mend what a kill left: end a torn last line, and remove files that never got their name."""
-        for aside in [*self.result.rglob(".*.tmp"), *self.folder.glob(f".{self.checkpoint.name}.*.tmp")]:
+        for aside in [*self.result.rglob(".*.tmp"), *self.folder.glob(".*.pt.*.tmp")]:
             aside.unlink(missing_ok=True)
         if self._events.exists() and not self._events.read_bytes().endswith(b"\n"):
             with store_errors(f"writing {self._events}"), self._events.open("ab") as file:

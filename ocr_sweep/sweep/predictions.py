@@ -10,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocr_sweep.export.scorer import Scorer
+from ocr_sweep.metrics import beats_neighbours, confidence_and_nll, fit_temperature
 from ocr_sweep.store import CorpusView, Split
 
-_CHUNK = 2048
+_CHUNK = 2048  # images whose (., K) logits are held at once
+_FITTED = 32_000_000  # validation logits that the temperature is fitted on: of more images, every second, third ...
+_ALWAYS = ("index", "set_id", "label", "top5", "prob5")
+_SINCE = ("confidence", "nll", "beats", "temperature")  # what files of former versions lack
 
 
 @dataclass(frozen=True)
@@ -25,24 +29,52 @@ class Predictions:
     top5: NDArray[np.int64]  # (N, 5) classes, most probable first; padded with -1 below five classes
     prob5: NDArray[np.float32]  # (N, 5) their softmax probabilities
 
+    confidence: NDArray[np.float32] | None = None  # (N,) the largest of softmax(z / T)
+    nll: NDArray[np.float32] | None = None  # (N,) -log softmax(z / T) of the true class
+    beats: NDArray[np.int8] | None = None  # (N,) whether the true class beats all that look like it; -1: nothing does
+    temperature: NDArray[np.float64] | None = None  # () T, fitted on validation
+
     @classmethod
-    def of(cls, scorer: Scorer, view: CorpusView) -> Predictions:
-        """Run the exported file over validation and test."""
+    def of(cls, scorer: Scorer, view: CorpusView, neighbours: NDArray[np.integer] | None = None) -> Predictions:
+        """Run the exported file over validation and test.
+
+        Args:
+            neighbours: (K, k) the classes that look most like each class, -1 where there are fewer; None: not known.
+        """
         index = np.concatenate([view.indices("val"), view.indices("test")])
-        parts = [_top5(scorer.corpus_logits(view, index[first : first + _CHUNK])) for first in range(0, len(index), _CHUNK)]
-        top5, prob5 = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return cls(index, np.asarray(view.rows["set_id"][index]), view.class_ids[index], top5, prob5)
+        label = view.class_ids[index]
+        temperature, known = _temperature(scorer, view)
+        near = np.full((view.num_classes, 1), -1) if neighbours is None else neighbours
+        parts = []
+        for first in range(0, len(index), _CHUNK):
+            chosen, true = index[first : first + _CHUNK], label[first : first + _CHUNK]
+            logits = known[first : first + _CHUNK] if first + _CHUNK <= len(known) else scorer.corpus_logits(view, chosen)
+            judged = confidence_and_nll(logits, true, temperature)
+            parts.append((*_top5(logits), *judged, beats_neighbours(logits, true, near)))
+        top5, prob5, confidence, nll, beats = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return cls(
+            index=index,
+            set_id=np.asarray(view.rows["set_id"][index]),
+            label=label,
+            top5=top5,
+            prob5=prob5,
+            confidence=confidence,
+            nll=nll,
+            beats=beats,
+            temperature=np.asarray(temperature),
+        )
 
     @classmethod
     def read(cls, path: Path) -> Predictions:
-        """Read what `to_bytes` gave."""
+        """Read what `to_bytes` gave, in this version or a former one."""
         with np.load(path, allow_pickle=False) as arrays:
-            return cls(**{name: arrays[name] for name in ("index", "set_id", "label", "top5", "prob5")})
+            return cls(**{name: arrays[name] for name in (*_ALWAYS, *_SINCE) if name in _ALWAYS or name in arrays})
 
     def to_bytes(self) -> bytes:
         """The arrays as one .npz; equal predictions give equal bytes."""
         buffer = io.BytesIO()
-        np.savez(buffer, index=self.index, set_id=self.set_id, label=self.label, top5=self.top5, prob5=self.prob5)
+        arrays = {name: getattr(self, name) for name in (*_ALWAYS, *_SINCE)}
+        np.savez(buffer, **{name: array for name, array in arrays.items() if array is not None})
         return buffer.getvalue()
 
     def of_set(self, name: str, view: CorpusView) -> NDArray[np.int64]:
@@ -60,6 +92,14 @@ class Predictions:
         """(index, label, top5, prob5) of a split, as the error sheet wants them."""
         rows = self.of_set(split, view)
         return self.index[rows], self.label[rows], self.top5[rows], self.prob5[rows]
+
+
+def _temperature(scorer: Scorer, view: CorpusView) -> tuple[float, NDArray[np.float32]]:
+    """T, and the logits of all validation images where all of them were needed; else none."""
+    val = view.indices("val")
+    step = max(1, -(-len(val) * view.num_classes // _FITTED))
+    logits = scorer.corpus_logits(view, val[::step])
+    return fit_temperature(logits, view.class_ids[val[::step]]), logits if step == 1 else logits[:0]
 
 
 def _top5(logits: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -116,6 +116,7 @@ class Runner:
         provenance: dict[str, Any],
         board: Board,
         signals: Signals,
+        representations: Path | None = None,  # where trials share what they learn before the classifier; None: they do not
     ) -> None:
         self.view = view
         self.board = board
@@ -128,6 +129,7 @@ class Runner:
         self._failures = 0
         self._provenance = provenance
         self._signals = signals
+        self._representations = representations
         self._active: list[_Active] = []
 
     def drive(
@@ -173,8 +175,8 @@ class Runner:
 
     def _start(self, job: Job) -> None:
         attempt = self._attempt(job)
-        resumed = attempt.checkpoint.exists()
-        attempt.prepare(job.config, self.view.path, self._provenance)
+        resumed = attempt.begun()
+        attempt.prepare(job.config, self.view.path, self._provenance, self._representations)
         run_id = self._tracker.begin(
             self._experiment_id, key=job.key, name=job.name, tags=self._tags(job), params=run_params(job.config)
         )
@@ -259,7 +261,9 @@ class Runner:
         metrics = {key: float(value) for key, value in manifest["metrics"].items()}
         self._tracker.log_metrics(active.run_id, metrics, timestamp=manifest["timestamp"])
         hashes = manifest["sha256"]
-        self._tracker.set_tags(active.run_id, {record.ONNX_SHA256: hashes[ONNX], record.WEIGHTS_SHA256: hashes[WEIGHTS]})
+        shared = {record.REPRESENTATION: manifest["representation"]} if "representation" in manifest else {}
+        tags = {record.ONNX_SHA256: hashes[ONNX], record.WEIGHTS_SHA256: hashes[WEIGHTS], **shared}
+        self._tracker.set_tags(active.run_id, tags)
         write_model_folder(active.attempt.result / ONNX)
         self._end(active, Outcome.COMPLETE, metrics, "", on_end)
 

@@ -51,7 +51,13 @@ class Search:
             return self._job(self._optuna.ask())
 
     def on_epoch(self, job: Job, epoch: int, metrics: dict[str, float]) -> bool:
-        """Report an epoch; True when the pruner gives the trial up."""
+        """Report an epoch; True when the pruner gives the trial up.
+
+        The pruner compares like with like: epochs of a representation, each where it was trained. What a classifier
+        stage reaches is another thing, and a forked representation is an old acquaintance that costs nothing more.
+        """
+        if metrics.get("epoch/stage") == 2.0 or "epoch/shared" in metrics:
+            return False
         with storage_errors(self._url):
             trial = self._trial(job)
             if epoch not in self._frozen(job).intermediate_values:

@@ -26,6 +26,7 @@ from ocr_sweep.tracking import record
 from ocr_sweep.tracking.provenance import provenance
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
+from ocr_sweep.training.calibration import check_calibration
 from ocr_sweep.training.feed import training_indices
 
 
@@ -54,6 +55,7 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
         tracker = Tracker.open(paths)
         view = open_corpus(study.base.corpus, paths, signals.between(board.building))
         training_indices(view, study.base.training.leave_out)  # refuses to leave a class without images
+        check_calibration(study.base, view)
         optuna_study = open_study(study, paths, view.fingerprint)
         search = Search(study, optuna_study, paths.optuna_url)
         runner = Runner(
@@ -67,6 +69,7 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
             provenance=provenance(paths.root, view),
             board=board,
             signals=signals,
+            representations=paths.representations if shares_representations(study) else None,
         )
         jobs = StudyJobs(study, search, tracker, board, slots=runner.slots)
         runner.drive(jobs.next_job, jobs.on_epoch, jobs.on_end)
@@ -87,6 +90,11 @@ def _about(study: StudyConfig) -> dict[str, str]:
 def slots(study: StudyConfig) -> int:
     """Trials at a time: as the study says, else as many as the cores hold at the base's threads."""
     return study.workers or max(1, len(os.sched_getaffinity(0)) // study.base.training.threads)
+
+
+def shares_representations(study: StudyConfig) -> bool:
+    """Whether trials of a study can differ in their classifier or calibration alone."""
+    return any(path.split(".")[0] in ("classifier", "calibration") for path in study.search)
 
 
 def check_models(study: StudyConfig, paths: Paths) -> None:

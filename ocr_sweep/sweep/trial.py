@@ -16,26 +16,33 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save as save_tensors
 from torch import nn
 
 from ocr_sweep.config.trial import TrialConfig
-from ocr_sweep.disk import file_lock, store_errors, write_bytes, write_json
+from ocr_sweep.disk import file_lock, read_json, store_errors, write_bytes, write_json
 from ocr_sweep.errors import OcrSweepError, StoreError, TrialFailedError
 from ocr_sweep.export.onnx_file import export_onnx
 from ocr_sweep.export.parity import check_parity
 from ocr_sweep.export.scorer import Scorer
-from ocr_sweep.metrics import cluster_bootstrap
+from ocr_sweep.losses import rendered_neighbours
+from ocr_sweep.metrics import calibration_error, cluster_bootstrap, confusable_accuracy
 from ocr_sweep.store import CorpusView, resized
-from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, PROBE, WEIGHTS, Attempt, Ending, Event
+from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, PROBE, PROVENANCE, WEIGHTS, Attempt, Ending, Event
 from ocr_sweep.sweep.predictions import Predictions
 from ocr_sweep.tracking.pictures import confusion_picture, error_sheet
+from ocr_sweep.tracking.provenance import code_sha256
+from ocr_sweep.training.representation import RepresentationStore
 from ocr_sweep.training.score import score
-from ocr_sweep.training.trainer import Trained, Trainer, predict_logits
+from ocr_sweep.training.train import Files, Finished, train
+from ocr_sweep.training.trainer import predict_logits
 
 importlib.import_module("torch._dynamo")  # the first AdamW would import it, a second in every trial; the fork server pays once
 
 _PROBE_IMAGES = 64
+_CONFUSABLE = 5  # look-alikes of a class that it is told from
+_CODE = code_sha256()  # of what this process runs: read when it was imported
 
 
 class _Watch:
@@ -109,33 +116,43 @@ def _work(attempt: Attempt, watch: _Watch) -> Ending:
     config = attempt.config()
     view = CorpusView.open(attempt.store(), config.training.fold)
     cv2.setNumThreads(1)
-    trained = Trainer(config, view, attempt.checkpoint).run(watch)
-    if trained is None:
+    files = Files(attempt.checkpoint, attempt.classifier_checkpoint)
+    finished = train(config, view, files, watch, _representations(attempt))
+    if finished is None:
         return "pruned" if attempt.wished() == "prune" else "stopped"
-    seal_results(attempt, config, view, trained)
+    seal_results(attempt, config, view, finished)
     return "complete"
 
 
-def seal_results(attempt: Attempt, config: TrialConfig, view: CorpusView, trained: Trained) -> None:
+def _representations(attempt: Attempt) -> RepresentationStore | None:
+    """Where the trial may share its representation; nowhere once the program is another than the one that began it."""
+    folder = attempt.representations()
+    if folder is None or read_json(attempt.result / PROVENANCE)["code"]["sha256"] != _CODE:
+        return None
+    return RepresentationStore(folder, _CODE)
+
+
+def seal_results(attempt: Attempt, config: TrialConfig, view: CorpusView, finished: Finished) -> None:
     """Write the model, its certificate, its predictions and pictures, and the manifest last.
 
     Raises:
         TrialFailedError: the exported file disagrees with the network.
         StoreError: the disk refuses.
     """
-    model = trained.model.cpu()
+    trained, model = finished.trained, finished.trained.model.cpu()
     onnx_path = attempt.result / ONNX
     onnx_path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(attempt.result / WEIGHTS, _weights(model))
     export_onnx(model, onnx_path, chars=view.chars, image_size=config.image_size)
     scorer = Scorer(onnx_path, threads=config.training.threads)
     _prove(attempt, scorer, model, view)
-    predictions = Predictions.of(scorer, view)
+    predictions = Predictions.of(scorer, view, rendered_neighbours(view, _CONFUSABLE).indices)
     write_bytes(attempt.result / PREDICTIONS, predictions.to_bytes())
     write_bytes(attempt.result / "confusion.png", confusion_picture(view, *predictions.confusion("test", view)))
     write_bytes(attempt.result / "errors.png", error_sheet(view, *predictions.errors("test", view)))
     metrics = {
         **numbers_of_record(view, predictions),
+        **finished.metrics,
         "selected/epoch": float(trained.selected_epoch),
         "cost/train_seconds": trained.seconds,
         "cost/parameters": float(_num_delivered_parameters(model)),
@@ -145,12 +162,13 @@ def seal_results(attempt: Attempt, config: TrialConfig, view: CorpusView, traine
         "handover/sgd_lr": trained.handover_lr,
         **trained.measured,
     }
-    attempt.seal({"metrics": metrics, "timestamp": time.time_ns() // 1_000_000})
+    shared = {"representation": finished.representation} if finished.representation else {}
+    attempt.seal({"metrics": metrics, "timestamp": time.time_ns() // 1_000_000, **shared})
 
 
 def numbers_of_record(view: CorpusView, predictions: Predictions) -> dict[str, float]:
-    """Every accuracy of validation and test, and the 95 % interval of the two macro and plain ones of validation."""
-    metrics: dict[str, float] = {}
+    """Every accuracy of validation and test, the 95 % interval of the macro and the plain one, and what confidence is worth."""
+    metrics = {} if predictions.temperature is None else {"calibration/temperature": float(predictions.temperature)}
     for split in ("val", "test"):
         rows = predictions.of_set(split, view)
         metrics |= score(view, split, predictions.top5[rows, 0])
@@ -159,6 +177,19 @@ def numbers_of_record(view: CorpusView, predictions: Predictions) -> dict[str, f
         for name, macro in ((f"{split}/accuracy_macro", True), (f"{split}/accuracy", False)):
             interval = cluster_bootstrap(correct, predictions.label[rows], macro=macro)
             metrics |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+        metrics |= {f"{split}/{name}": value for name, value in _beyond_accuracy(predictions, rows).items()}
+    return metrics
+
+
+def _beyond_accuracy(predictions: Predictions, rows: NDArray[np.int64]) -> dict[str, float]:
+    """How far confidence can be believed, and how look-alikes are told apart; nothing of files that do not know."""
+    metrics: dict[str, float] = {}
+    if predictions.confidence is not None and predictions.nll is not None:
+        correct = predictions.top5[rows, 0] == predictions.label[rows]
+        metrics["ece"] = calibration_error(predictions.confidence[rows], correct)
+        metrics["nll"] = float(predictions.nll[rows].mean(dtype=np.float64))
+    if predictions.beats is not None and (share := confusable_accuracy(predictions.beats[rows])) is not None:
+        metrics["accuracy_confusable"] = share
     return metrics
 
 

@@ -23,6 +23,7 @@ CORPUS = "ocr_sweep.corpus"  # fingerprint
 SIMULATED = "ocr_sweep.simulated"
 ONNX_SHA256 = "ocr_sweep.onnx_sha256"
 WEIGHTS_SHA256 = "ocr_sweep.weights_sha256"
+REPRESENTATION = "ocr_sweep.representation"  # key of what is learnt before the classifier, where trials may share it
 REPRODUCES = "ocr_sweep.reproduces"
 VERDICT = "ocr_sweep.verdict"
 
