@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import optuna
 from optuna.trial import TrialState
+from pydantic import ValidationError
 
 from ocr_sweep.config.study import CategoricalRange, FloatRange, IntRange, StudyConfig, is_active
+from ocr_sweep.errors import ConfigError
 from ocr_sweep.sweep.board import Job
 from ocr_sweep.sweep.runner import Result
 from ocr_sweep.sweep.storage import RUN_ID, make_sampler, storage_errors
 from ocr_sweep.tracking.record import Outcome
 
 _STATES = {Outcome.COMPLETE: TrialState.COMPLETE, Outcome.PRUNED: TrialState.PRUNED, Outcome.FAILED: TrialState.FAIL}
+_CONTRADICTION = "ocr_sweep.contradiction"
+_MAX_CONTRADICTIONS = 200  # proposals in a row
 
 
 class Search:
-    """Ask and tell for one study; the only user of Optuna while the study runs."""
+    """Ask and tell for one study; the only user of Optuna while the study runs.
 
-    def __init__(self, study: StudyConfig, optuna_study: optuna.Study, url: str) -> None:
+    Two values that are right in themselves may contradict each other, a prior in the loss and a balanced sampling say. Such a
+    proposal is told as failed, said, and replaced; it costs nothing of the budget.
+
+    Args:
+        say: hears a sentence for the reader.
+    """
+
+    def __init__(self, study: StudyConfig, optuna_study: optuna.Study, url: str, say: Callable[[str], None]) -> None:
         self._study = study
         self._optuna = optuna_study
         self._url = url
+        self._say = say
         self._spent = False  # the budget
         self._unfinished = self._in_state(TrialState.RUNNING)  # of a session that ended before them
 
@@ -32,23 +45,46 @@ class Search:
         return max(0, self._study.trials - len(self._finished()))
 
     def next_job(self) -> Job | None:
-        """The next trial to run: an unfinished one first, then a new proposal; None when the budget is spent."""
+        """The next trial to run: an unfinished one first, then a new proposal; None when the budget is spent.
+
+        Raises:
+            ConfigError: one proposal after the other contradicts itself.
+        """
+        with storage_errors(self._url):
+            for _ in range(_MAX_CONTRADICTIONS):
+                trial = self._ask()
+                if trial is None:
+                    return None
+                try:
+                    return self._job(trial)
+                except ValidationError as error:
+                    self._refuse(trial, error)
+        raise ConfigError(
+            [f"search: must hold points that a trial can be, but {_MAX_CONTRADICTIONS} proposals in a row contradict themselves"]
+        )
+
+    def _ask(self) -> optuna.trial.Trial | None:
         if self._spent:
             return None
-        with storage_errors(self._url):
-            if self._unfinished:
-                frozen = self._unfinished.pop(0)
-                self._optuna.sampler = make_sampler(self._study, frozen.number)
-                return self._job(optuna.trial.Trial(self._optuna, frozen._trial_id))
-            started = self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING, *_STATES.values()))
-            if len(started) >= self._study.trials:
-                self._spent = True
-                return None
-            known = len(self._optuna.get_trials(deepcopy=False))
-            for point in self._study.first_points()[known:]:  # all at first, the rest after a kill, then none
-                self._optuna.enqueue_trial(point)
-            self._optuna.sampler = make_sampler(self._study, len(started))
-            return self._job(self._optuna.ask())
+        if self._unfinished:
+            frozen = self._unfinished.pop(0)
+            self._optuna.sampler = make_sampler(self._study, frozen.number)
+            return optuna.trial.Trial(self._optuna, frozen._trial_id)
+        started = self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING, *_STATES.values()))
+        if sum(_counts(trial) for trial in started) >= self._study.trials:
+            self._spent = True
+            return None
+        known = len(self._optuna.get_trials(deepcopy=False))
+        for point in self._study.first_points()[known:]:  # all at first, the rest after a kill, then none
+            self._optuna.enqueue_trial(point)
+        self._optuna.sampler = make_sampler(self._study, len(started))
+        return self._optuna.ask()
+
+    def _refuse(self, trial: optuna.trial.Trial, error: ValidationError) -> None:
+        why = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        trial.set_user_attr(_CONTRADICTION, why)
+        self._optuna.tell(trial.number, state=TrialState.FAIL)
+        self._say(f"proposal {trial.number} contradicts itself and is replaced: {why}")
 
     def on_epoch(self, job: Job, epoch: int, metrics: dict[str, float]) -> bool:
         """Report an epoch; True when the pruner gives the trial up.
@@ -96,7 +132,7 @@ class Search:
         return params
 
     def _finished(self) -> list[optuna.trial.FrozenTrial]:
-        return self._optuna.get_trials(deepcopy=False, states=tuple(_STATES.values()))
+        return [trial for trial in self._optuna.get_trials(deepcopy=False, states=tuple(_STATES.values())) if _counts(trial)]
 
     def _in_state(self, state: TrialState) -> list[optuna.trial.FrozenTrial]:
         with storage_errors(self._url):
@@ -107,3 +143,8 @@ class Search:
 
     def _trial(self, job: Job) -> optuna.trial.Trial:
         return optuna.trial.Trial(self._optuna, self._frozen(job)._trial_id)
+
+
+def _counts(trial: optuna.trial.FrozenTrial) -> bool:
+    """Whether a trial belongs to the budget: one that contradicted itself never ran."""
+    return _CONTRADICTION not in trial.user_attrs

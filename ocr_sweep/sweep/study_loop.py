@@ -57,7 +57,7 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
         training_indices(view, study.base.training.leave_out)  # refuses to leave a class without images
         check_calibration(study.base, view)
         optuna_study = open_study(study, paths, view.fingerprint)
-        search = Search(study, optuna_study, paths.optuna_url)
+        search = Search(study, optuna_study, paths.optuna_url, board.say)
         runner = Runner(
             engine=engine,
             tracker=tracker,

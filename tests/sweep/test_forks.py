@@ -72,7 +72,7 @@ def test_the_pruner_hears_of_representations_alone_and_once(beyond: dict[str, fl
     root = project(base__training__epochs=4, base__classifier=CRT, trials=3, pruner=pruner, search={})
     study, paths = config_of(root), paths_of(root)
     optuna_study = open_study(study, paths, "corpus")
-    search = Search(study, optuna_study, paths.optuna_url)
+    search = Search(study, optuna_study, paths.optuna_url, lambda sentence: None)
     first, second = search.next_job(), search.next_job()
     assert isinstance(first, Job) and isinstance(second, Job)
 

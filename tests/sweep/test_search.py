@@ -11,6 +11,7 @@ import yaml
 from tiny_study import config_of, paths_of, study_data
 
 from ocr_sweep.config.study import StudyConfig
+from ocr_sweep.errors import ConfigError
 from ocr_sweep.sweep.board import Job
 from ocr_sweep.sweep.runner import Result
 from ocr_sweep.sweep.search import Search
@@ -20,8 +21,8 @@ from ocr_sweep.tracking.record import Outcome
 Session = Callable[[], Search]
 
 
-def session_of(root: Path, study: StudyConfig) -> Session:
-    return lambda: Search(study, open_study(study, paths_of(root), "corpus"), paths_of(root).optuna_url)
+def session_of(root: Path, study: StudyConfig, say: Callable[[str], None] = lambda sentence: None) -> Session:
+    return lambda: Search(study, open_study(study, paths_of(root), "corpus"), paths_of(root).optuna_url, say)
 
 
 def end(search: Search, job: Job, value: float = 0.5, outcome: Outcome = Outcome.COMPLETE) -> None:
@@ -183,3 +184,36 @@ def test_a_bad_trial_is_pruned_after_its_warm_up_and_before_its_last_epoch(root:
     job = next_of(search)
     heard = [search.on_epoch(job, epoch, {"epoch/val/accuracy_macro": 0.1}) for epoch in (1, 2, 3)]
     assert heard == [False, True, False], "not in its warm-up, and not when nothing is left to save"
+
+
+def contradictory(root: Path, **changes: Any) -> StudyConfig:
+    """Half of the space says twice that classes should be balanced."""
+    search = {
+        "loss.adjustment": {"type": "categorical", "choices": [0.0, 1.0]},
+        "training.sampling": {"type": "categorical", "choices": ["instance", "class_balanced"]},
+    }
+    return write(root, search=search, trials=12, sampler={"kind": "random", "seed": 3}, **changes)
+
+
+def test_a_proposal_that_contradicts_itself_is_said_and_replaced(root: Path) -> None:
+    heard: list[str] = []
+    search = session_of(root, contradictory(root), heard.append)()
+    seen = []
+    while (job := search.next_job()) is not None:
+        seen.append((job.config.loss.adjustment, job.config.training.sampling))
+        end(search, job)
+    assert len(seen) == 12, "contradictions cost nothing of the budget"
+    assert set(seen) == {(0.0, "instance"), (1.0, "instance"), (0.0, "class_balanced")}
+    assert heard and all(
+        "contradicts itself and is replaced: loss.adjustment and training.sampling both" in line for line in heard
+    )
+    states = [trial.state.name for trial in search._optuna.get_trials()]
+    assert states.count("FAIL") == len(heard) and states.count("COMPLETE") == 12 and search.remaining() == 0
+
+
+def test_a_space_of_contradictions_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = contradictory(root)
+    monkeypatch.setattr(StudyConfig, "first_points", lambda self: [])
+    monkeypatch.setattr(StudyConfig, "trial_config", lambda self, params: StudyConfig.model_validate({}))
+    with pytest.raises(ConfigError, match="200 proposals in a row contradict themselves"):
+        session_of(root, study)().next_job()
