@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from ocr_sweep.corpus.duplicates import near_duplicates
+from ocr_sweep.corpus.duplicates import duplicate_groups, members, same_pictures
 from ocr_sweep.corpus.jobs import ScanJob, make_images
 from ocr_sweep.corpus.label_errors import VOTES, LabelVotes, vote_on_labels
 from ocr_sweep.corpus.pictures import Unreadable
@@ -31,6 +31,7 @@ SIZE = 48  # pixels, as in sweeps/corpora/handwriting.yaml
 SHARE = 0.05
 RECALL, PRECISION = 0.8, 0.5
 PLANTED = 500
+COPY_SEEDS = 20
 MANY = 100_000
 
 
@@ -49,9 +50,9 @@ def main() -> None:
     _, labels = np.unique([row["label"] for row in rows], return_inverse=True)
     _, writers = np.unique([row["source_no"] for row in rows], return_inverse=True)
     met = [_flip(images, labels, writers, seed, hard=hard) for hard in (False, True) for seed in range(seeds)]
-    found = _plant(images, files)
-    _many(images)
-    if not (all(met[:seeds]) and found):
+    found = [_plant(images, labels, files, seed) for seed in range(COPY_SEEDS)]
+    _many(images, labels)
+    if not (all(met[:seeds]) and all(found)):
         sys.exit(1)
 
 
@@ -108,18 +109,22 @@ def _most_alike(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray
     return np.asarray(distance.argmin(axis=1))
 
 
-def _plant(images: NDArray[np.uint8], files: list[Path]) -> bool:
-    """Add altered copies and look for them among all images. Whether each is found with its original."""
-    rng = np.random.default_rng(0)
+def _plant(images: NDArray[np.uint8], labels: NDArray[np.int64], files: list[Path], seed: int) -> bool:
+    """Add altered copies and look for them among all images. Whether each is found with its original, and nothing else is."""
+    rng = np.random.default_rng(seed)
     chosen = rng.choice(len(files), PLANTED, replace=False)
     with tempfile.TemporaryDirectory() as folder:
         paths = [_alter(files[i], Path(folder) / f"{i}.jpg", number) for number, i in enumerate(chosen.tolist())]
         everything = np.concatenate([images, _read(paths)])
-    before = {tuple(pair) for pair in near_duplicates(images).tolist()}
-    after = {tuple(pair) for pair in near_duplicates(everything).tolist()}
-    lost = [i for place, i in enumerate(chosen.tolist()) if (i, len(images) + place) not in after]
-    _say(f"planted copies: {PLANTED - len(lost)} of {PLANTED} found; pairs that were there before: {len(before)}")
-    return not lost
+    before = duplicate_groups(images, labels)
+    after = duplicate_groups(everything, np.concatenate([labels, labels[chosen]]))
+    found = int((after[len(images) :] == after[chosen]).sum())
+    joined = [len(np.unique(before[group[group < len(images)]])) > 1 for group in members(after)]
+    _say(
+        f"planted copies, seed {seed}: {found} of {PLANTED} found; groups that were there before: {len(members(before))}; "
+        f"groups that a copy joined by mistake: {sum(joined)}"
+    )
+    return found == PLANTED and not any(joined)
 
 
 def _alter(source: Path, target: Path, number: int) -> Path:
@@ -140,7 +145,7 @@ def _alter(source: Path, target: Path, number: int) -> Path:
     return target
 
 
-def _many(images: NDArray[np.uint8]) -> None:
+def _many(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
     """Time for 100,000 images: the scans again and again, each moved and bent by chance into one of its own."""
     import cv2
 
@@ -149,9 +154,12 @@ def _many(images: NDArray[np.uint8]) -> None:
     for i in range(MANY):
         matrix = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]) + rng.normal(0, [[0.15, 0.15, 2], [0.15, 0.15, 2]])
         many[i] = cv2.warpAffine(images[i % len(images)], matrix, (SIZE, SIZE))
-    start = time.perf_counter()
-    pairs = near_duplicates(many)
-    _say(f"{MANY:,} images: {time.perf_counter() - start:.0f} s for all near duplicates, {len(pairs)} pairs")
+    start = time.process_time()
+    groups = len(members(same_pictures(many)))
+    _say(f"{MANY:,} images, whatever their class: {time.process_time() - start:.0f} s of processor time, {groups} groups")
+    start = time.process_time()
+    groups = len(members(duplicate_groups(many, np.resize(labels, MANY))))
+    _say(f"{MANY:,} images, class by class: {time.process_time() - start:.0f} s of processor time, {groups} groups")
 
 
 if __name__ == "__main__":

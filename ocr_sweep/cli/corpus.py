@@ -27,6 +27,7 @@ def build(
     """
     from ocr_sweep.cli.console import console, corpus_progress
     from ocr_sweep.config.paths import Paths
+    from ocr_sweep.corpus.collapse import collapse_warnings
     from ocr_sweep.sweep.corpora import estimate_corpus
 
     paths = Paths.find()
@@ -52,6 +53,11 @@ def build(
         by_source = ", ".join(f"{source} {n:,}" for source, n in counts.items() if source not in ("images", "classes"))
         table.add_row(name, f"{len(indices):,}", str(len(set(view.class_ids[indices].tolist()))), by_source)
     console.print(table)
+    if view.manifest["simulated_font_shared"]:
+        sentence = "simulated scans are drawn in a font that trains, for want of another: add a face with its characters"
+        console.print(f"warning: {sentence}", style="yellow", soft_wrap=True)
+    for warning in collapse_warnings(view.manifest):
+        console.print(warning, style="yellow", markup=False, soft_wrap=True)
     only = view.manifest.get("generated_only", "")
     if only:
         console.print(

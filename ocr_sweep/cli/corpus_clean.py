@@ -19,6 +19,7 @@ def clean(study: _STUDY) -> None:
     from ocr_sweep.cli.console import console
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.corpus.cleaning import find_suspects
+    from ocr_sweep.corpus.collapse import collapse_warnings
     from ocr_sweep.report.clean import write_clean_page
 
     paths = Paths.find()
@@ -26,6 +27,8 @@ def clean(study: _STUDY) -> None:
     view = opened(recipe, paths)
     with console.status("looking at the scans"):
         findings = find_suspects(view, recipe=recipe, data_root=paths.data)
+    for warning in collapse_warnings(view.manifest):
+        console.print(warning, style="yellow", markup=False, soft_wrap=True)
     path = write_clean_page(paths.reports / f"{recipe.name}-clean.html", view=view, recipe=recipe, findings=findings)
     console.print(
         f"{findings.num_scans:,} scans: {len(findings.suspects)} suspects, "

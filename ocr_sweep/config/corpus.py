@@ -31,7 +31,9 @@ class RenderedConfig(Strict):
     """Glyphs drawn from fonts: the training source that always exists."""
 
     fonts: list[str] = Field(min_length=1)  # "system", or paths and globs under the data root
-    max_faces: int = Field(ge=1, le=1000)  # at most so many faces, those of widest coverage first
+    max_faces: int = Field(
+        ge=1, le=1000
+    )  # at most so many faces: of each file the widest, the widest first; then the next of each
     faces_per_class: int | None = Field(default=None, ge=1, le=1000)  # at most so many faces of a class; null: all that draw it
     weights: list[StrokeWeight] = Field(default=[0.0], min_length=1, max_length=16)  # each glyph once in every weight
 
@@ -70,6 +72,9 @@ class ScannedConfig(Strict):
     box_margin: float = Field(default=0.1, ge=0.0, le=1.0)  # cut around a box on each side, as a share of its longer side
     train_only: str | None = None  # CSV in the folder with the column file: only these train; val and test stay; null: all
     decisions: str | None = Field(default=None, min_length=1)  # CSV under the data root: what people decided about single scans
+    near_duplicates: bool = (
+        True  # pictures that look alike are copies, in one split; false for type, whose prints all do: equal pixels
+    )
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
@@ -83,7 +88,10 @@ class ScannedConfig(Strict):
 
 
 class GeneratedConfig(Strict):
-    """A folder of images that a GAN drew, `<CHARACTER or U+XXXX>/<image>`, under the data root. They only ever train."""
+    """A folder of images that a GAN drew, `<CHARACTER or U+XXXX>/<image>`, under the data root. They only ever train.
+
+    Each image is taken for the em box of its character: 、 is to be small in it.
+    """
 
     name: Identifier
     path: str = Field(min_length=1)  # folder under the data root

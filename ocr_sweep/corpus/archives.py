@@ -15,7 +15,7 @@ from typing import IO, BinaryIO
 from ocr_sweep.corpus.archive_entries import BROKEN, Entry, damaged, entries_of
 from ocr_sweep.corpus.archive_limits import Budget, HostileArchiveError
 from ocr_sweep.corpus.fonts import Progress
-from ocr_sweep.disk import file_lock, store_errors, sync_directory
+from ocr_sweep.disk import file_lock, read_json, store_errors, sync_directory, write_json
 from ocr_sweep.errors import DataError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -42,11 +42,30 @@ def unpack(path: Path, cache: Path, progress: Progress | None = None) -> Path:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         final = cache / "archives" / sha256
-        if not final.is_dir():
-            with file_lock(final.with_name(f".{sha256}.lock"), wait=True), store_errors(f"unpacking {path}"):
-                if not final.is_dir():
-                    _unpack_aside(path, file, final, progress)
+        with file_lock(final.with_name(f".{sha256}.lock"), wait=True), store_errors(f"unpacking {path}"):
+            if not final.is_dir():
+                _unpack_aside(path, file, final, progress)
+            _note_origin(final, path)
     return _enter(final)
+
+
+def _note_origin(final: Path, path: Path) -> None:
+    """Write beside an unpacked folder which archive it came from, and when it was last asked for."""
+    now = path.stat()
+    write_json(origin_file(final), origins(final) | {str(path.absolute()): [now.st_size, now.st_mtime_ns]})
+
+
+def origins(final: Path) -> dict[str, list[int]]:
+    """The archives that an unpacked folder came from, each with its size in bytes and time of change in nanoseconds."""
+    try:
+        return {str(name): [int(size), int(changed)] for name, (size, changed) in read_json(origin_file(final)).items()}
+    except (OSError, ValueError, TypeError, AttributeError):  # not there, or damaged
+        return {}
+
+
+def origin_file(final: Path) -> Path:
+    """Where the origin of an unpacked folder is written down."""
+    return final.with_name(f"{final.name}.json")
 
 
 def _unpack_aside(path: Path, file: BinaryIO, final: Path, progress: Progress | None) -> None:

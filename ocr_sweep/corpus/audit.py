@@ -43,7 +43,8 @@ def check_sources(chars: str, drawn: set[str], scanned: set[str], empty: set[str
     raise DataError(
         f"every character of the charset needs an image, but no font draws and no scan shows {len(lost)} of {len(chars)}: "
         f"{name_chars(lost)}{note}. Install fonts that draw them (or raise `max_faces`), add scans, or name in the recipe a "
-        "charset file of what this machine draws: `ocr-sweep corpus charset OLD.txt --fonts system --out NEW.txt`"
+        "charset file of what this machine draws: `ocr-sweep corpus charset OLD.txt --fonts system --out NEW.txt`. What no font "
+        "draws, `ocr-sweep corpus generate` can"
     )
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ocr_sweep.config.corpus import CorpusConfig
 from ocr_sweep.config.fingerprint import file_sha256
 from ocr_sweep.corpus.audit import check_leaks
+from ocr_sweep.corpus.collapse import collapsed
 from ocr_sweep.corpus.decisions import stable_name
 from ocr_sweep.corpus.duplicates import copy_keys
 from ocr_sweep.corpus.fonts import Progress
@@ -64,7 +65,7 @@ def build_corpus(
         with file_lock(_lock(corpora, plan.fingerprint), wait=True), store_errors(f"building corpus {recipe.name}"):
             if not final.exists():
                 _remove_leftovers(corpora, plan.fingerprint)
-                check_room(estimate(plan), corpora)
+                check_room(estimate(plan), corpora, cache)
                 _build(plan, final, workers, progress)
     return CorpusView.open(final)
 
@@ -115,8 +116,8 @@ def _fill(aside: Path, plan: CorpusPlan, workers: int, progress: Progress) -> No
         if read
         else np.empty((0, size, size), np.uint8)
     )
-    copies = copy_keys(pixels, [one.scan.char for one in read])
-    entries, sets = lay_out(plan, [replace(one, copy=key) for one, key in zip(read, copies, strict=True)], left_out)
+    read = _with_copies(plan, read, pixels)
+    entries, sets = lay_out(plan, read, left_out)
     written = write_pieces(
         aside / IMAGES,
         lambda start: _batches(entries[start:], pixels, size, workers),
@@ -135,7 +136,21 @@ def _fill(aside: Path, plan: CorpusPlan, workers: int, progress: Progress) -> No
         log_of(path).unlink()
     (aside / "scans.raw").unlink()
     hashes = {name: file_sha256(aside / name) for name in (IMAGES, INDEX)}
-    write_json(aside / "manifest.json", _manifest(plan, entries, sets, left_out, hashes) | _rendered(plan, entries, written))
+    made = _rendered(plan, entries, written) | {"collapsed": _collapsed(plan, read)}
+    write_json(aside / "manifest.json", _manifest(plan, entries, sets, left_out, hashes) | made)
+
+
+def _with_copies(plan: CorpusPlan, read: list[ReadScan], pixels: NDArray[np.uint8]) -> list[ReadScan]:
+    """Say of each scan which picture it shows; where a source is not looked at, equal pixels are one picture."""
+    looked_at = [*(config.near_duplicates for config in plan.recipe.scanned), *(True for _ in plan.generated)]
+    keys = copy_keys(pixels, [one.scan.char for one in read], [looked_at[one.source] for one in read])
+    return [replace(one, copy=key) for one, key in zip(read, keys, strict=True)]
+
+
+def _collapsed(plan: CorpusPlan, read: list[ReadScan]) -> dict[str, dict[str, list[int]]]:
+    scanned = plan.recipe.scanned
+    looked_at = [one for one in read if one.source < len(scanned) and scanned[one.source].near_duplicates]
+    return collapsed((scanned[one.source].name, one.scan.char, one.picture) for one in looked_at)
 
 
 def _key(names: Iterator[str]) -> str:

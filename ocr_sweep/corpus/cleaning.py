@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ocr_sweep.config.corpus import CorpusConfig, ScannedConfig
 from ocr_sweep.corpus.charset import code_points
 from ocr_sweep.corpus.decisions import Decision, read_decisions, stable_name
-from ocr_sweep.corpus.duplicates import joined, members, near_duplicates
+from ocr_sweep.corpus.duplicates import duplicate_groups, members, same_pictures
 from ocr_sweep.corpus.glyphs import Gray, normalise_ink
 from ocr_sweep.corpus.label_errors import FEW, VOTES, LabelVotes, vote_on_labels
 from ocr_sweep.corpus.pictures import UnreadableImageError, read_ink
@@ -84,10 +84,10 @@ def find_suspects(view: CorpusView, *, recipe: CorpusConfig, data_root: Path, se
         )
         for i in votes.suspects.tolist()
     ]
-    pairs = near_duplicates(images)
-    alike = class_ids[pairs[:, 0]] == class_ids[pairs[:, 1]]
-    copies = [scans.several(group) for group in members(joined(pairs[alike], len(places)))]
-    conflicts = [scans.several(group) for group in _crossing(pairs, class_ids)] + list(_left_out(view, recipe, data_root))
+    compared = _compared(recipe, scans, len(places))
+    copies = [scans.several(group) for group in members(duplicate_groups(images, class_ids, compared))]
+    crossing = [np.flatnonzero(compared)[group] for group in _crossing(images[compared], class_ids[compared])]
+    conflicts = [scans.several(group) for group in crossing] + list(_left_out(view, recipe, data_root))
     open_suspects = tuple(suspect for suspect in suspects if suspect.scan.name not in decided)
     open_copies, open_conflicts = ([g for g in found if not _settled(g, decided)] for found in (copies, conflicts))
     silenced = len(suspects) + len(copies) + len(conflicts) - len(open_suspects) - len(open_copies) - len(open_conflicts)
@@ -117,6 +117,9 @@ class _Scans:
         image = np.asarray(self._view.images[place])
         return SeenScan(self._names[place], self._view.chars[class_id], image, set_name, class_id)
 
+    def name(self, number: int) -> str:
+        return self._names[int(self._places[number])]
+
     def several(self, numbers: NDArray[np.int64]) -> tuple[SeenScan, ...]:
         return tuple(self[i] for i in numbers.tolist())
 
@@ -140,10 +143,15 @@ def _review_only(scan: SeenScan, count: int) -> str:
     return f"class has {count} scan{'s' if count > 1 else ''}" if count < FEW else ""
 
 
-def _crossing(pairs: NDArray[np.int64], class_ids: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def _compared(recipe: CorpusConfig, scans: _Scans, count: int) -> NDArray[np.bool_]:
+    """(count,) the scans of sources in which pictures that look alike are one, as the build took them."""
+    apart = {config.name for config in recipe.scanned if not config.near_duplicates}
+    return np.array([scans.name(i).split("/")[0] not in apart for i in range(count)], dtype=bool)
+
+
+def _crossing(images: NDArray[np.uint8], class_ids: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Groups of one picture that hold several classes."""
-    groups = members(joined(pairs, len(class_ids)))
-    return [group for group in groups if len(np.unique(class_ids[group])) > 1]
+    return [group for group in members(same_pictures(images)) if len(np.unique(class_ids[group])) > 1]
 
 
 def _settled(group: tuple[SeenScan, ...], decided: set[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import shutil
 import struct
 import subprocess
@@ -19,6 +20,7 @@ from PIL import features
 
 from ocr_sweep.config.fingerprint import file_sha256, fingerprint
 from ocr_sweep.corpus.coverage import Coverage, State, examine
+from ocr_sweep.corpus.glyphs import load_face
 from ocr_sweep.disk import read_json, write_json
 from ocr_sweep.errors import DataError, NotFoundError
 
@@ -219,10 +221,12 @@ def _cached_coverage(path: Path, index: int, sha256: str, chars: str, cache: Pat
     remembered = cache / "coverage" / f"{key}.json"
     try:
         held = read_json(remembered)
+        os.utime(remembered)  # it was needed today: see `sweep.stored_caches`
         lost = {char: State(state) for state, chars in held["lost"].items() for char in chars}
         return Coverage(dict(held["glyph_hashes"]), dict(held["extents"]), lost)
     except (OSError, ValueError, TypeError, LookupError, AttributeError):  # not there, or damaged: a cache is only a shortcut
         found = examine(path, index, chars)
+        load_face.cache_clear()  # each open face keeps its file in memory, and a machine may have a hundred
         remembered.parent.mkdir(parents=True, exist_ok=True)
         by_state = {state: "".join(char for char, other in found.lost.items() if other == state) for state in State}
         lost_text = {state.value: held for state, held in by_state.items() if held}

@@ -94,11 +94,12 @@ PREPROCESSING: dict[str, Any] = {
 """What an image goes through before a network sees it, in words and numbers, for the model's metadata."""
 
 
-def ink_box(ink: Gray) -> tuple[int, int, int, int] | None:
+def ink_box(ink: Gray, stroke_share: float = STROKE_SHARE, stray_gap: float = STRAY_GAP) -> tuple[int, int, int, int] | None:
     """Return (x, y, width, height) in pixels of the ink without specks and strays; None where there is no ink.
 
     Args:
         ink: (h, w), 0 paper, 255 full ink.
+        stroke_share, stray_gap: what a stray is; see `STROKE_SHARE` and `STRAY_GAP`.
     """
     solid = (ink >= INK_LEVEL).astype(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(solid, connectivity=8)
@@ -109,9 +110,9 @@ def ink_box(ink: Gray) -> tuple[int, int, int, int] | None:
     place = pieces[:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP]]
     corners = np.hstack([place, place + pieces[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]])  # left, top, right, bottom
     total = area.sum()
-    box = _hull(corners[area >= min(STROKE_SHARE * total, area.max())])
-    small = corners[(area >= SPECK_SHARE * total) & (area < STROKE_SHARE * total)]
-    box = _gather(box, small, reach=STRAY_GAP * max(ink.shape))
+    box = _hull(corners[area >= min(stroke_share * total, area.max())])
+    small = corners[(area >= SPECK_SHARE * total) & (area < stroke_share * total)]
+    box = _gather(box, small, reach=stray_gap * max(ink.shape))
     left, top, right, bottom = (int(v) for v in box)
     return left, top, right - left, bottom - top
 

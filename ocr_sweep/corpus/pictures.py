@@ -21,6 +21,12 @@ from ocr_sweep.corpus.intrusions import content_window, keep_box, remove_intrusi
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 MAX_PIXELS = 16_000_000
 MAX_PAGE_PIXELS = 80_000_000  # A3 at 600 dots an inch has 70 million
+MAX_PIXEL_BYTES = 8  # in the file, for each pixel that is allowed: four channels of 16 bits, uncompressed
+MAX_JPEG_SCANS = 100
+"""Passes over a progressive JPEG; libjpeg makes some ten. Each costs time for the whole picture and 200 bytes of the file.
+
+What a hostile picture may cost is counted and not clocked, so that a busy machine gives the same verdict as a quiet one.
+"""
 _ORIENTATION = 0x0112  # of EXIF; 5 to 8 are turned by a quarter
 _MIN_SIDE = 4  # pixels
 _WORKING_SIDE = 512  # larger pictures are shrunk before the ink is measured
@@ -120,8 +126,17 @@ def open_picture(path: Path, max_pixels: int) -> Image.Image:
     with _distrusted(path) as image:
         if image.width * image.height > max_pixels:
             raise UnreadableImageError(f"{image.width}x{image.height} pixels are more than {max_pixels // 10**6} million")
+        _check_bytes(path, image, max_pixels)
         image.load()
         return ImageOps.exif_transpose(image)
+
+
+def _check_bytes(path: Path, image: Image.Image, max_pixels: int) -> None:
+    """Refuse what a decoder would swallow for minutes without a pixel to show for it."""
+    if path.stat().st_size > MAX_PIXEL_BYTES * max_pixels:
+        raise UnreadableImageError(f"a file of more than {MAX_PIXEL_BYTES * max_pixels // 10**6} million bytes")
+    if image.format in ("JPEG", "MPO") and path.read_bytes().count(b"\xff\xda") > MAX_JPEG_SCANS:  # start of scan
+        raise UnreadableImageError(f"a JPEG of more than {MAX_JPEG_SCANS} scans")
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:

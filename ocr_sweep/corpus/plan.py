@@ -18,12 +18,12 @@ from ocr_sweep.corpus.fonts import Face, Progress, Skipped, find_faces, renderer
 from ocr_sweep.corpus.generated import GeneratedSource, list_generated
 from ocr_sweep.corpus.glyphs import PREPROCESSING
 from ocr_sweep.corpus.jobs import probe
-from ocr_sweep.corpus.policy import GlyphChoice, check_faces_per_class, choose_glyphs
+from ocr_sweep.corpus.policy import GlyphChoice, check_faces_per_class, choose_glyphs, files_take_turns
 from ocr_sweep.corpus.scan import Scan
 from ocr_sweep.corpus.scans import ScannedSource, list_source
 from ocr_sweep.corpus.splits import hold_out
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when the same inputs give other splits or another manifest; changed pixels are noticed by the probe."""
 
 
@@ -125,6 +125,7 @@ def plan_fonts(
     if rendered is None:
         return (), None, False, ()
     faces, skipped = find_faces(rendered.fonts, chars, data_root=data_root, cache=cache, progress=progress)
+    faces = files_take_turns(faces)
     if not recipe.simulated:
         return tuple(faces[: rendered.max_faces]), None, False, tuple(skipped)
     training, held, shared = hold_out(faces, len(chars), rendered.max_faces)

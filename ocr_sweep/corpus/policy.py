@@ -53,6 +53,23 @@ def choose_glyphs(faces: Sequence[Face], chars: str, *, faces_per_class: int | N
     )
 
 
+def files_take_turns(faces: Sequence[Face]) -> list[Face]:
+    """Order faces so that each round takes one of every file.
+
+    The faces of a collection are the regional forms of one design: by coverage alone four of them would come before any other
+    hand.
+
+    Args:
+        faces: those of widest coverage first; within a round they stay so.
+    """
+    turns: dict[str, int] = defaultdict(int)
+    rounds: list[tuple[int, int]] = []
+    for place, face in enumerate(faces):
+        rounds.append((turns[face.sha256], place))
+        turns[face.sha256] += 1
+    return [faces[place] for _, place in sorted(rounds)]
+
+
 def check_faces_per_class(faces: Sequence[Face], faces_per_class: int | None) -> None:
     """Check that some character can have as many faces as are asked for; a rarer one then uses what there is.
 

@@ -36,8 +36,11 @@ def estimate(plan: CorpusPlan) -> Estimate:
     return Estimate(images, images * (pixels + _INDEX_BYTES), images * (pixels + _INDEX_BYTES) + num_scans * pixels)
 
 
-def check_room(wanted: Estimate, corpora: Path) -> None:
+def check_room(wanted: Estimate, corpora: Path, cache: Path) -> None:
     """Refuse to begin a corpus that the disk or the budget cannot hold.
+
+    Args:
+        cache: what lies here for the sake of corpora counts too.
 
     Raises:
         StoreError: with what is needed and what there is.
@@ -50,11 +53,13 @@ def check_room(wanted: Estimate, corpora: Path) -> None:
             "free space (`ocr-sweep corpus gc`), or ask for fewer or smaller images"
         )
     budget = read_budget(os.environ.get(BUDGET))
-    held = sum(size_of(path) for path in corpora.iterdir() if path.is_dir())
-    if budget is not None and held + wanted.bytes > budget:
+    if budget is None:
+        return
+    held, cached = sum(size_of(path) for path in corpora.iterdir() if path.is_dir()), size_of(cache)
+    if held + cached + wanted.bytes > budget:
         raise StoreError(
-            f"corpora may take {size(budget)} ({BUDGET}), but hold {size(held)} and this one adds {size(wanted.bytes)}; "
-            "raise the budget, or remove some with `ocr-sweep corpus gc`"
+            f"corpora may take {size(budget)} with their cache ({BUDGET}), but hold {size(held)}, the cache {size(cached)}, and "
+            f"this one adds {size(wanted.bytes)}; raise the budget, or remove some with `ocr-sweep corpus gc`"
         )
 
 

@@ -187,7 +187,7 @@ def hold_out(faces: Sequence[Face], num_classes: int, max_faces: int) -> tuple[l
     the widest ones train. Where there is none, the widest face serves both.
 
     Args:
-        faces: those of widest coverage first.
+        faces: in the order in which they are taken.
 
     Returns:
         The training faces, at most `max_faces`; the simulated one; whether it is shared with training.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ocr_sweep.corpus.collapse import collapse_warnings
 from ocr_sweep.report.long_tail import group_bounds, long_tail, shares_of_commonest, tail_order
 from ocr_sweep.report.page import write_page
 from ocr_sweep.report.thumbnails import glyph_uri, image_uri
@@ -94,6 +95,7 @@ def write_corpus_page(path: Path, *, view: CorpusView, seed: int = 0) -> Path:
         "last": _characters(view, order[max(_ENDS, len(order) - _ENDS) :]),
         "fonts": view.manifest.get("fonts", []),
         "skipped": [(name, reason) for name, reason in skipped],
+        "warnings": [text.removeprefix("warning: ") for text in collapse_warnings(view.manifest)],
         "left_out": list(_left_out(view.manifest.get("left_out", {}))),
         "without": [
             (split, len(chars), chars[:60]) for split, chars in view.manifest.get("classes_without", {}).items() if chars

@@ -48,7 +48,8 @@ def long_tail(real: Counts, rendered: Counts) -> Markup:
     for name, first, end in group_bounds(ordered):
         parts += _band(name, first, end, across)
     middle = (_LEFT + _RIGHT) / 2
-    parts.append(text(middle, _BOTTOM + 36, f"{len(real):,} characters, most real images first", "axis", "middle"))
+    kind = "real" if real.any() else "rendered"
+    parts.append(text(middle, _BOTTOM + 36, f"{len(real):,} characters, most {kind} images first", "axis", "middle"))
     return drawing(_WIDTH, _HEIGHT, "training images per character, commonest first", parts, wide=True)
 
 

@@ -80,10 +80,14 @@ class Signals:
             raise StoppedError(f"stopped by {signal.Signals(self.number).name}", self.number)
 
     def between(self, report: CorpusProgress) -> CorpusProgress:
-        """A report of progress at which a signal stops the work."""
+        """A report of progress at which a signal stops the work: that of a corpus, and no trial's."""
 
         def reporting(what: str, done: int, total: int) -> None:
-            self.raise_if_heard()
+            try:
+                self.raise_if_heard()
+            except StoppedError as error:
+                error.kept = f"it was {what}, and keeps what it had finished"
+                raise
             report(what, done, total)
 
         return reporting
@@ -343,4 +347,9 @@ def arm(config: TrialConfig) -> str:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    return lines[-1] if lines else "its disk took not even the reason"
+    said = lines[-1] if lines else "its disk took not even the reason"
+    return (
+        said
+        if "same command" in said
+        else f"{said}. What was recorded before is safe; free space, then run the same command again"
+    )

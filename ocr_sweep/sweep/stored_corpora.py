@@ -27,6 +27,7 @@ class StoredCorpus:
     built: float  # seconds since 1970
     num_runs: int  # recorded runs that learnt from it
     in_progress: bool  # a trial that has not ended reads it
+    sources: tuple[str, ...]  # the paths of its scanned and generated sources, as its recipe names them
 
     @property
     def needed(self) -> bool:
@@ -60,6 +61,7 @@ def _stored(path: Path, runs: Counter[str], busy: set[Path]) -> StoredCorpus:
         built=(path / "manifest.json").stat().st_mtime,
         num_runs=runs[str(manifest["fingerprint"])],
         in_progress=path in busy,
+        sources=tuple(source["path"] for kind in ("scanned", "generated") for source in manifest["recipe"].get(kind, [])),
     )
 
 

@@ -48,6 +48,10 @@ def test_a_corpus_that_a_trial_reads_stays(project: Project) -> None:
     assert "0 corpora freed" in here(root, "corpus", "gc").out and corpora(root) == [path]
 
 
+def test_a_font_that_teaches_and_judges_is_spoken_of(project: Project) -> None:
+    assert "a font that trains, for want of another" in here(project(), "corpus", "build", "tiny").out
+
+
 def test_an_estimate_builds_nothing(project: Project) -> None:
     root = project(corpus=False)
     done = here(root, "corpus", "build", "tiny", "--estimate")

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from ocr_sweep.config.corpus import CorpusConfig
-from ocr_sweep.corpus import normalise_ink, read_ink
-from ocr_sweep.corpus.duplicates import RADIUS, duplicate_groups, joined, near_duplicates, near_hashes
+from ocr_sweep.corpus import duplicates, normalise_ink, read_ink
+from ocr_sweep.corpus.duplicates import RADIUS, duplicate_groups, joined, members, near_hashes, same_pictures
+from ocr_sweep.corpus.looks import correlations, without_strays
 from ocr_sweep.store import CorpusView
 
 Picture = Callable[..., Image.Image]
@@ -52,13 +53,54 @@ def test_an_altered_copy_is_found(way: str, picture: Picture, tmp_path: Path) ->
     chars = "天地玄國龍永"
     originals = [stored(picture(char, 3), tmp_path) for char in chars]
     copies = [stored(ALTERED[way](picture(char, 3)), tmp_path, quality=70) for char in chars]
-    expected = [[i, i + len(chars)] for i in range(len(chars))]
-    assert near_duplicates(np.stack(originals + copies)).tolist() == expected
+    groups = same_pictures(np.stack(originals + copies))
+    assert groups.tolist() == [*range(len(chars)), *range(len(chars))]
+    assert duplicate_groups(np.stack(originals + copies), np.arange(2 * len(chars)) % len(chars)).tolist() == groups.tolist()
+
+
+def test_a_copy_that_lost_a_dot_is_found_under_its_own_label_alone(picture: Picture, tmp_path: Path) -> None:
+    whole = picture("一", 3)
+    pen = ImageDraw.Draw(whole)
+    pen.line((20, 80, 76, 80), fill=40, width=6)
+    bare = stored(whole, tmp_path)
+    pen.ellipse((44, 14, 49, 19), fill=40)  # far above: a stroke of one scan, a stray of another
+    dotted = stored(whole, tmp_path)
+    dotted[:3] = 0
+    images = np.stack([dotted, bare])
+    assert not np.array_equal(*images) and without_strays(images, np.arange(2))[0].tolist() == [0]
+    assert duplicate_groups(images, np.zeros(2, np.int64)).tolist() == [0, 0]
+    assert duplicate_groups(images, np.arange(2)).tolist() == same_pictures(images).tolist() == [0, 1]
+
+
+def test_a_thousand_prints_of_one_type_cost_a_thousand_comparisons(
+    picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+
+    def counted(one: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.float64]:
+        compared.append(len(others))
+        return correlations(one, others)
+
+    monkeypatch.setattr(duplicates, "correlations", counted)
+    print_, other = stored(picture("國", 1), tmp_path), stored(picture("地", 1), tmp_path)
+    images = np.stack([print_] * 1500 + [other])
+    images[:1500, 24, 24] = np.arange(1500) % 7  # equal hashes, other pixels
+    assert [len(group) for group in members(same_pictures(images))] == [1500]
+    assert sum(compared) < 2 * len(images)
+
+
+def test_where_nobody_looks_only_equal_pixels_are_one_picture(picture: Picture, tmp_path: Path) -> None:
+    one, near = stored(picture("天", 1), tmp_path), stored(shrunk(picture("天", 1)), tmp_path)
+    images, class_ids = np.stack([one, near, one, one, one]), np.array([0, 0, 0, 1, 0])
+    compared = np.array([False, False, False, False, True])
+    assert duplicate_groups(images, class_ids, compared).tolist() == [0, 1, 0, 2, 3]
+    assert duplicate_groups(images, class_ids).tolist() == [0, 0, 0, 1, 0]
 
 
 def test_the_same_character_by_another_hand_is_no_copy(picture: Picture, tmp_path: Path) -> None:
     images = [stored(picture(char, seed), tmp_path) for char in "天地國日" for seed in range(1, 9)]
-    assert len(near_duplicates(np.stack(images))) == 0
+    assert members(same_pictures(np.stack(images))) == []
+    assert members(duplicate_groups(np.stack(images), np.repeat(np.arange(4), 8))) == []
 
 
 def test_groups_hold_one_class_and_do_not_depend_on_the_order(picture: Picture, tmp_path: Path) -> None:
@@ -71,8 +113,9 @@ def test_groups_hold_one_class_and_do_not_depend_on_the_order(picture: Picture, 
 
 
 def test_no_image_and_one_image_have_no_duplicates() -> None:
-    assert near_duplicates(np.empty((0, 32, 32), np.uint8)).shape == (0, 2)
-    assert near_duplicates(np.zeros((1, 32, 32), np.uint8)).shape == (0, 2)
+    for count in (0, 1):
+        images = np.zeros((count, 32, 32), np.uint8)
+        assert same_pictures(images).tolist() == duplicate_groups(images, np.zeros(count, np.int64)).tolist() == [0] * count
 
 
 def test_chains_join_in_order_of_first_appearance() -> None:

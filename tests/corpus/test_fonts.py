@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from fontTools.ttLib import TTCollection, TTFont
 from ocr_sweep.corpus import fonts
 from ocr_sweep.corpus.coverage import examine
 from ocr_sweep.corpus.fonts import find_faces, read_faces, system_fonts
+from ocr_sweep.corpus.glyphs import load_face
+from ocr_sweep.corpus.policy import files_take_turns
 from ocr_sweep.corpus.splits import hold_out
 from ocr_sweep.errors import DataError, NotFoundError, OcrSweepError
 
@@ -140,6 +143,18 @@ def test_no_class_is_lost_to_the_held_out_face() -> None:
     faces = [face("wide", "天地玄黃"), face("narrow", "天地玄")]
     training, held, shared = hold_out(faces, 4, 4)
     assert ([one.label for one in training], held.label, shared) == (["wide.ttf#0"], "narrow.ttf#0", False)
+
+
+def test_no_face_stays_open_after_it_was_looked_at(ipaex: Path, tmp_path: Path) -> None:
+    assert read_faces(ipaex, "天地", tmp_path / "cache")
+    assert load_face.cache_info().currsize == 0
+
+
+def test_a_collection_does_not_take_every_place() -> None:
+    regional = [replace(face("sans", "天地玄黃"), index=i) for i in range(4)]
+    faces = [*regional, face("kai", "天地玄"), face("song", "天")]
+    order = [one.label for one in files_take_turns(faces)]
+    assert order == ["sans.ttf#0", "kai.ttf#0", "song.ttf#0", "sans.ttf#1", "sans.ttf#2", "sans.ttf#3"]
 
 
 def test_a_single_face_serves_both() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -180,3 +181,26 @@ def test_specks_and_strays_do_not_stretch_the_box() -> None:
     ink[5, 5] = 255  # a speck
     ink[100:106, 190:194] = 255  # a stray
     assert ink_box(ink) == (80, 76, 40, 44)
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(picture: Picture, tmp_path: Path) -> None:
+    buffer = BytesIO()
+    picture("國").save(buffer, "JPEG", progressive=True)
+    content = buffer.getvalue()
+    second, third = [i for i in range(len(content)) if content[i : i + 2] == b"\xff\xda"][1:3]
+    path = tmp_path / "one.jpg"
+    path.write_bytes(content[:second] + 30 * content[second:third] + content[third:])
+    read_ink(path)
+    path.write_bytes(content[:second] + 3000 * content[second:third] + content[third:])
+    with pytest.raises(UnreadableImageError, match="a JPEG of more than 100 scans"):
+        read_ink(path)
+
+
+def test_a_file_far_larger_than_its_picture_is_refused(picture: Picture, tmp_path: Path) -> None:
+    path = tmp_path / "one.png"
+    picture("國").save(path)
+    os.truncate(path, 127_000_000)  # a hole: it takes no room on the disk
+    read_ink(path)
+    os.truncate(path, 129_000_000)
+    with pytest.raises(UnreadableImageError, match="a file of more than 128 million bytes"):
+        read_ink(path)

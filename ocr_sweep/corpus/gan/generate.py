@@ -20,7 +20,7 @@ from ocr_sweep.corpus.gan.recogniser import Recogniser, recogniser_steps
 from ocr_sweep.corpus.gan.sheet import Block, draw_sheet
 from ocr_sweep.corpus.gan.stepping import Note, run_steps
 from ocr_sweep.corpus.gan.training import GanTraining, Pairs, device
-from ocr_sweep.corpus.glyphs import draw_glyph
+from ocr_sweep.corpus.glyphs import FULL_FROM, MARGIN, Gray, draw_glyph
 from ocr_sweep.corpus.plan import library_versions
 from ocr_sweep.disk import file_lock, read_json, store_errors, sync_directory, write_bytes, write_json
 from ocr_sweep.errors import ConflictError, DataError
@@ -142,6 +142,7 @@ def _draw(plan: GanPlan, number: int, training: GanTraining, recogniser: Recogni
 def _report(plan: GanPlan, drawn: list[_Drawn], threads: int, curves: dict[str, Any]) -> dict[str, Any]:
     return {
         "identity": plan.identity,
+        "checkpoints": {"generator": plan.learning, "recogniser": plan.recognising},
         "order": asdict(plan.order) | {name: None for name in ("source_font", "target_fonts", "judge_fonts")},
         "settings": asdict(plan.settings),
         "threads": threads,
@@ -176,7 +177,7 @@ def _write(folder: Path, plan: GanPlan, drawn: list[_Drawn], report: dict[str, A
                 if verdict.accepted:
                     place = aside / code_points(verdict.char)
                     place.mkdir(exist_ok=True)
-                    write_bytes(place / f"{one.style}.png", _png(Image.fromarray(255 - image)))
+                    write_bytes(place / f"{one.style}.png", _png(_in_its_em(image)))
         write_bytes(aside / SHEET, _png(draw_sheet(_blocks(drawn))))
         write_json(aside / REPORT, report)
         sync_directory(aside)
@@ -185,6 +186,17 @@ def _write(folder: Path, plan: GanPlan, drawn: list[_Drawn], report: dict[str, A
         shutil.rmtree(aside, ignore_errors=True)
         raise
     sync_directory(folder.parent)
+
+
+def _in_its_em(image: Gray) -> Image.Image:
+    """A drawing of (S, S) ink as dark ink on the white of a whole em box, where a mark is as small as it is in print.
+
+    Whoever reads a picture measures its ink against the whole of it (`glyphs.PREPROCESSING`).
+    """
+    side = round(len(image) * (1 - 2 * MARGIN) / FULL_FROM)
+    page = Image.new("L", (side, side), 255)
+    page.paste(Image.fromarray(255 - image), ((side - len(image)) // 2,) * 2)
+    return page
 
 
 def _png(image: Image.Image) -> bytes:

@@ -22,6 +22,8 @@ from ocr_sweep.errors import DataError, NotFoundError
 FORMAT = 1
 """Raise it when the same plan would give other drawings."""
 
+_PICTURES = 2  # raise it when the same drawings are written as other files
+
 _IDEOGRAPHS = (0x4E00, 0x9FA6)  # Unicode's first block of unified ideographs
 _PROBED = 4  # candidates that are tried for each character to learn from
 _FEWEST = 8  # characters that a measurement and a training need at least
@@ -92,7 +94,7 @@ class GanPlan:
     @property
     def identity(self) -> str:
         """The hash of all that decides the result."""
-        return fingerprint([self.learning, self.recognising, self.held_back, self.new, self.order.threshold])
+        return fingerprint([_PICTURES, self.learning, self.recognising, self.held_back, self.new, self.order.threshold])
 
 
 def plan_gan(

@@ -15,6 +15,8 @@ from ocr_sweep.config.corpus import CorpusConfig
 from ocr_sweep.corpus.gan import GanOrder, GanPlan, GanSettings, generate, plan_gan
 from ocr_sweep.corpus.gan import generate as generate_function
 from ocr_sweep.corpus.gan import plan as plan_module
+from ocr_sweep.corpus.glyphs import draw_glyph, ink_box, normalise_ink
+from ocr_sweep.corpus.pictures import read_ink
 from ocr_sweep.errors import ConflictError, DataError, NotFoundError, OcrSweepError, StoppedError
 
 DRAWN = "天地玄日月口國書人大小山川水火木金土田目耳手足"
@@ -95,6 +97,18 @@ def test_a_folder_is_written_whole_and_only_accepted_drawings(plan: Plan, tmp_pa
     assert run(plan(), tmp_path / "out", progress=never) == report  # finished: nothing is trained again
     with pytest.raises(ConflictError, match="holds something else"):
         run(plan(seed=1), tmp_path / "out")
+
+
+def test_a_mark_is_as_small_in_a_corpus_as_a_font_draws_it(ipaex: Path, tmp_path: Path) -> None:
+    marks = ["。", "、", "·", "一", "口", "國"]
+    for char in marks:
+        glyph = draw_glyph(ipaex, 0, char, 64)
+        generate_module()._in_its_em(glyph).save(tmp_path / "drawn.png")
+        again = normalise_ink(read_ink(tmp_path / "drawn.png"), 64)
+        boxes = [ink_box(image) for image in (glyph, again)]
+        assert boxes[0] is not None and boxes[1] is not None
+        assert max(abs(a - b) for a, b in zip(*boxes, strict=True)) <= 1, char
+        assert np.abs(glyph.astype(float) - again).mean() < 8, char
 
 
 def test_a_stop_leaves_no_folder_and_the_same_bytes_come_later(plan: Plan, tmp_path: Path, monkeypatch: Any) -> None:
