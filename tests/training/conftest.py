@@ -1,32 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from listener import Listener
 
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.store import CorpusView
 from ocr_sweep.training.trainer import Trained, Trainer
-
-
-@dataclass
-class Listener:
-    """An observer that stops before its batch number `stop_after`, and remembers what it heard."""
-
-    stop_after: int | None = None
-    batches: int = 0
-    told: list[tuple[int, dict[str, float]]] = field(default_factory=list)
-
-    def epoch_done(self, epoch: int, metrics: dict[str, float]) -> None:
-        self.told.append((epoch, metrics))
-
-    def should_stop(self) -> bool:
-        if self.batches == self.stop_after:
-            return True
-        self.batches += 1
-        return False
 
 
 @dataclass

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from listener import Listener
 from scipy.stats import chisquare
 from torch import Tensor
 from torch.nn import functional
@@ -34,23 +35,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "tau_norm": {"kind": "tau_norm", "bn_mode": "eval", "tau": 1.0},
     "ncm": {"kind": "ncm", "bn_mode": "eval"},
 }
-
-
-class Listener:
-    """Stops before its batch number `stop_after`, and remembers what it heard."""
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.stop_after, self.batches = stop_after, 0
-        self.told: list[tuple[int, dict[str, float]]] = []
-
-    def epoch_done(self, epoch: int, metrics: dict[str, float]) -> None:
-        self.told.append((epoch, metrics))
-
-    def should_stop(self) -> bool:
-        if self.batches == self.stop_after:
-            return True
-        self.batches += 1
-        return False
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from listener import Listener
 from torch import Tensor
 
 from ocr_sweep.config.trial import TrialConfig
@@ -23,23 +24,6 @@ ENCODER = {"kind": "unet", "base_channels": 4, "depth": 2, "dropout": 0.1, "deco
 CRT = {"kind": "crt", "bn_mode": "recalibrate", "epochs": 1, "lr": 0.5}
 NCM = {"kind": "ncm", "bn_mode": "eval"}
 EPOCH = 3  # batches of the representation's only one
-
-
-class Listener:
-    """Counts batches, stops before number `stop_after`."""
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.stop_after, self.batches = stop_after, 0
-        self.told: list[tuple[int, dict[str, float]]] = []
-
-    def epoch_done(self, epoch: int, metrics: dict[str, float]) -> None:
-        self.told.append((epoch, metrics))
-
-    def should_stop(self) -> bool:
-        if self.batches == self.stop_after:
-            return True
-        self.batches += 1
-        return False
 
 
 @pytest.fixture
