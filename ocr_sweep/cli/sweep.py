@@ -58,7 +58,7 @@ def _report(end: StudyEnd, version: Version) -> None:
     console.print(f"verdict   {verdict.sentence}{mark}")
     console.print(
         f"winner    [bold]trial {verdict.winner}[/bold]: {verdict.metric}{mark} {100 * verdict.interval.value:.1f} % "
-        f"[{low:.1f}, {high:.1f}] over fresh seeds; test/accuracy{mark} {100 * record.metrics['test/accuracy']:.1f} %"
+        f"[{low:.1f}, {high:.1f}] over its seeds; test/accuracy{mark} {100 * record.metrics['test/accuracy']:.1f} %"
     )
     console.print(f"run       [bold]{verdict.run_id}[/bold] ({record.name})")
     console.print(f"model     {version.name} version {version.number}, stage {version.stage}")

@@ -178,6 +178,11 @@ class StudyConfig(Strict):
         space = self.search[self.arms] if self.arms else None
         return len(space.choices) if isinstance(space, CategoricalRange) else 0
 
+    @property
+    def chooses_nothing(self) -> bool:
+        """Whether the study searches over its arms alone: then no trial is chosen by its number, and each counts as it is."""
+        return set(self.search) == {self.arms}
+
     def trial_config(self, params: Mapping[str, Any]) -> TrialConfig:
         """The base with proposed values put in; categorical values come as labels."""
         return TrialConfig.model_validate(self.apply(params))

@@ -102,7 +102,7 @@ def _arm(name: str, place: int, runs: Sequence[ComparedRun]) -> Arm:
 
 def _best_repeated(runs: Sequence[ComparedRun]) -> tuple[ComparedRun, ...]:
     """The repetitions of the one configuration that is best on val in their mean; none where nothing was repeated."""
-    repeated = [run for run in runs if run.role == "confirm"]
+    repeated = [run for run in runs if run.role == "confirm" or not run.chosen]
     by_trial = [tuple(run for run in repeated if run.trial == trial) for trial in sorted({run.trial for run in repeated})]
     return max(by_trial, key=lambda group: float(np.mean([run.metrics["val/accuracy_macro"] for run in group])), default=())
 

@@ -15,7 +15,7 @@ from ocr_sweep.report.runs import ComparedRun
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.attempt import PREDICTIONS
 from ocr_sweep.sweep.predictions import Predictions
-from ocr_sweep.tracking.record import ARM, ARMS, CORPUS, QUESTION, REPORTED, RunRecord
+from ocr_sweep.tracking.record import ARM, ARMS, CHOOSES_NOTHING, CORPUS, QUESTION, REPORTED, RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 
 _CURVES = ("epoch/train_loss", "epoch/val/accuracy_macro")
@@ -32,8 +32,11 @@ def compare_study(study: str, tracker: Tracker, paths: Paths) -> Comparison:
         raise NotFoundError(f"study '{study}' has no complete run to compare; run `make sweep STUDY={study}` first")
     about = tracker.about(study)
     title = Title(f"{study}: arms side by side", about.get(QUESTION, ""), about.get(ARMS, "model"))
+    chooses = about.get(CHOOSES_NOTHING) != "true"
     reported = ReportedConfig.model_validate_json(about[REPORTED]) if REPORTED in about else None
-    return _write(paths.reports / f"{study}.html", title, records, tracker, paths, reported=reported, by_arm=True)
+    return _write(
+        paths.reports / f"{study}.html", title, records, tracker, paths, reported=reported, by_arm=True, chooses=chooses
+    )
 
 
 def compare_runs(run_ids: Sequence[str], tracker: Tracker, paths: Paths) -> Comparison:
@@ -59,10 +62,11 @@ def _write(
     paths: Paths,
     *,
     by_arm: bool,
+    chooses: bool = True,
     reported: ReportedConfig | None = None,
 ) -> Comparison:
     path.parent.mkdir(parents=True, exist_ok=True)
-    runs = [_compared(record, tracker, by_arm=by_arm) for record in records]
+    runs = [_compared(record, tracker, by_arm=by_arm, chosen=chooses and record.role == "search") for record in records]
     return write_comparison(path, title, runs=runs, view=_corpus_of(records, paths), reported=reported)
 
 
@@ -76,7 +80,7 @@ def _corpus_of(records: Sequence[RunRecord], paths: Paths) -> CorpusView:
     return CorpusView.open(paths.corpora / fingerprints[0])
 
 
-def _compared(record: RunRecord, tracker: Tracker, *, by_arm: bool) -> ComparedRun:
+def _compared(record: RunRecord, tracker: Tracker, *, by_arm: bool, chosen: bool) -> ComparedRun:
     with tempfile.TemporaryDirectory(prefix="ocr-sweep-") as folder:
         predictions = Predictions.read(tracker.artifact(record.run_id, PREDICTIONS, Path(folder)))
     return ComparedRun(
@@ -90,4 +94,5 @@ def _compared(record: RunRecord, tracker: Tracker, *, by_arm: bool) -> ComparedR
         predictions=predictions,
         url=None,
         trial=record.trial,
+        chosen=chosen,
     )

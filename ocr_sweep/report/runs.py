@@ -23,3 +23,4 @@ class ComparedRun:
     predictions: Predictions
     url: str | None  # where the run can be seen in full
     trial: int = 0  # runs of role "confirm" repeat the configuration of their trial
+    chosen: bool = True  # it may have been chosen for its number, so that the number flatters it; a repetition never is

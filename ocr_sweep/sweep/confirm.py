@@ -150,7 +150,8 @@ def _verdict(
 def _candidates(
     study: StudyConfig, records: Sequence[RunRecord], tracker: Tracker, view: CorpusView
 ) -> tuple[list[Candidate], dict[int, NDArray[np.float64]]]:
-    confirmed = [record for record in records if record.role == "confirm" and record.complete]
+    roles = ("search", "confirm") if study.chooses_nothing else ("confirm",)
+    confirmed = [record for record in records if record.role in roles and record.complete]
     if not confirmed:
         raise TooManyFailuresError(
             f"study '{study.name}' has no winner: none of its confirming trainings ended with a result; "

@@ -84,6 +84,7 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
 def _about(study: StudyConfig) -> dict[str, str]:
     """What the study's experiment keeps of the study's file."""
     about = {record.QUESTION: study.question, record.ARMS: study.arms or "model"}
+    about |= {record.CHOOSES_NOTHING: str(study.chooses_nothing).lower()}
     return about | ({record.REPORTED: study.reported.model_dump_json()} if study.reported else {})
 
 

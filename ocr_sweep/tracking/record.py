@@ -18,6 +18,7 @@ REASON = "ocr_sweep.reason"
 QUESTION = "mlflow.note.content"  # of an experiment: what the study asks
 ARMS = "ocr_sweep.arms"  # of an experiment: the search path whose choices are compared
 REPORTED = "ocr_sweep.reported"  # of an experiment: published numbers to set beside ours, JSON
+CHOOSES_NOTHING = "ocr_sweep.chooses_nothing"  # of an experiment: its trials count as they are, like repetitions
 ARM = "ocr_sweep.arm"  # the architecture, for grouping
 CORPUS = "ocr_sweep.corpus"  # fingerprint
 SIMULATED = "ocr_sweep.simulated"

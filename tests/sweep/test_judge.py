@@ -113,12 +113,14 @@ def test_with_folds_each_seed_validates_on_its_own_and_the_verdict_pairs_them(fa
 
 def test_every_arm_is_confirmed_and_goes_by_its_own_name(faked: Make) -> None:
     kinds = {"type": "categorical", "choices": ["cross_entropy", "bce"]}
-    study = faked(trials=5, arms="loss.kind", search={"loss.kind": kinds}, confirm={"top": 1, "seeds": 1})
+    study = faked(trials=2, arms="loss.kind", search={"loss.kind": kinds}, confirm={"top": 1, "seeds": 1})
     study.engine(lambda config, name: Fate(right=0.8 if config.loss.kind == "cross_entropy" else 0.3))
     records = study.run().records
     assert {r.tags[ARM] for r in records if r.role == "confirm"} == {"cross_entropy", "bce"}, "the worse arm, too"
     made = compare_study("tiny", Tracker.open(study.paths), study.paths)
     assert made.headline.startswith("cross_entropy is better than bce by")
+    text = made.page.read_text()
+    assert text.count("<td>yes</td>") == text.count("<td>confirm</td>") + text.count("<td>search</td>"), "all of them count"
     assert "differ in more than" not in made.page.read_text(), "they differ in what they are compared by"
     assert Tracker.open(study.paths).about("tiny")[ARMS] == "loss.kind"
 
@@ -132,3 +134,13 @@ def test_published_numbers_of_a_study_stand_in_its_comparison(faked: Make) -> No
     made = compare_study("tiny", Tracker.open(study.paths), study.paths)
     assert made.reported is not None and made.reported.rows[1].conclusion == "reported ahead; here ahead, too"
     assert "reported ahead; here ahead, too" in made.page.read_text()
+
+
+@pytest.mark.parametrize(("arms", "mean"), [("loss.kind", 0.7), (None, 0.5)])
+def test_where_only_arms_are_searched_every_training_counts(faked: Make, arms: str | None, mean: float) -> None:
+    kinds = {"type": "categorical", "choices": ["cross_entropy", "bce"]}
+    right = {"0000-search": 0.9, "0000-confirm-seed1": 0.5, "0001-search": 0.2, "0001-confirm-seed1": 0.4}
+    study = faked(trials=2, arms=arms, search={"loss.kind": kinds}, confirm={"top": 1, "seeds": 1})
+    study.engine(lambda config, name: Fate(right=right[name]))
+    verdict = study.run().verdict
+    assert verdict.winner == 0 and verdict.interval.value == pytest.approx(mean, abs=0.03)
