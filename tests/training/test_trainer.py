@@ -52,7 +52,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "encoder": {"model": {**UNET, "decoder": False, "reconstruction_weight": 0.0}, "loss.kind": "bce"},
     "timm": {"model": {"kind": "timm", "name": "test_resnet", "dropout": 0.1}, "training.sampling": "square_root"},
     "dense": {"model": DENSE},
-    "capsule": {"model": CAPSULE, "loss.kind": "bce"},
+    "capsule": {"model": CAPSULE},
 }
 
 
