@@ -9,6 +9,7 @@
     ├── StoreError                4   a store or disk is unavailable; resumable
     ├── ConflictError             5   someone else holds it, or it exists with another meaning
     ├── TrialFailedError          6   one trial cannot go on; its study can
+    │   └── ProcessDiedError      6   a process of a trial was killed; the trial goes on from its checkpoint
     ├── TooManyFailuresError      6   too many failed trials
     └── StoppedError        130/143   stopped by a signal after a clean checkpoint
 
@@ -70,6 +71,10 @@ class TrialFailedError(OcrSweepError):
     """One trial cannot go on, for a reason of its own: its numbers left the finite, its export disagrees."""
 
     exit_code = 6
+
+
+class ProcessDiedError(TrialFailedError):
+    """A process of a trial on several devices was killed; the trial can go on from its checkpoint."""
 
 
 class TooManyFailuresError(OcrSweepError):

@@ -16,6 +16,7 @@ TREE = {
     "StoreError": 4,
     "ConflictError": 5,
     "TrialFailedError": 6,
+    "ProcessDiedError": 6,
     "TooManyFailuresError": 6,
 }
 

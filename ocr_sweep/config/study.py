@@ -133,7 +133,9 @@ class StudyConfig(Strict):
     metric: str  # of the validation sets; trials are compared by it
     direction: Literal["maximize", "minimize"]
     trials: int = Field(ge=1, le=100_000)  # finished trials, resumed sessions counted in
-    workers: int | None = Field(default=None, ge=1, le=1024)  # trials at a time; null: one per `training.threads` cores
+    workers: int | None = Field(
+        default=None, ge=1, le=1024
+    )  # trials at a time; null: one per `training.threads` x `training.devices` cores
     max_failures: int = Field(default=5, ge=1, le=1000)  # so many failed trials in a row stop the study
     confirm: ConfirmConfig
     sampler: SamplerConfig

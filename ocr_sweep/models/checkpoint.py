@@ -26,10 +26,13 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     write_bytes(path, content + hashlib.sha256(content).digest())
 
 
-def load_checkpoint(path: Path) -> dict[str, Any] | None:
+def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str, Any] | None:
     """Read a checkpoint; None when there is none, or when its bytes are not those that were written.
 
     A damaged checkpoint costs its trial the work done so far and nothing else: training is deterministic.
+
+    Args:
+        device: where its tensors go; None: to where they were.
     """
     if not path.is_file():
         return None
@@ -37,5 +40,5 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     body, digest = content[:-_HASH], content[-_HASH:]
     if hashlib.sha256(body).digest() != digest:
         return None
-    state: dict[str, Any] = torch.load(io.BytesIO(body), weights_only=True)
+    state: dict[str, Any] = torch.load(io.BytesIO(body), map_location=device, weights_only=True)
     return state

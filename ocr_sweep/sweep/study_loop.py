@@ -89,8 +89,9 @@ def _about(study: StudyConfig) -> dict[str, str]:
 
 
 def slots(study: StudyConfig) -> int:
-    """Trials at a time: as the study says, else as many as the cores hold at the base's threads."""
-    return study.workers or max(1, len(os.sched_getaffinity(0)) // study.base.training.threads)
+    """Trials at a time: as the study says, else as many as the cores hold at the base's threads on each of its devices."""
+    training = study.base.training
+    return study.workers or max(1, len(os.sched_getaffinity(0)) // (training.threads * training.devices))
 
 
 def shares_representations(study: StudyConfig) -> bool:

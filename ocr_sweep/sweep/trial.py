@@ -22,7 +22,7 @@ from torch import nn
 
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import file_lock, read_json, store_errors, write_bytes, write_json
-from ocr_sweep.errors import OcrSweepError, StoreError, TrialFailedError
+from ocr_sweep.errors import OcrSweepError, ProcessDiedError, StoreError, TrialFailedError
 from ocr_sweep.export.onnx_file import export_onnx
 from ocr_sweep.export.parity import check_parity
 from ocr_sweep.export.scorer import Scorer
@@ -80,7 +80,7 @@ def run_attempt(folder: str) -> None:
             with file_lock(attempt.lock, wait=True):  # a former process of this trial may still be writing
                 attempt.forget_outcome()
                 attempt.end(*_ending(attempt, watch))
-    except StoreError as error:
+    except (StoreError, ProcessDiedError) as error:
         with suppress(OSError):  # a full disk may refuse even the reason
             os.write(2, f"{error}\n".encode())
         sys.exit(error.exit_code)
@@ -91,11 +91,12 @@ def _ending(attempt: Attempt, watch: _Watch) -> tuple[Ending, str]:
 
     Raises:
         StoreError: the disk refuses; the trial has not ended and can go on.
+        ProcessDiedError: one of its processes was killed; it has not ended either.
     """
     try:
         with store_errors("training"):
             return _work(attempt, watch), ""
-    except StoreError:
+    except (StoreError, ProcessDiedError):
         raise
     except OcrSweepError as error:
         return "failed", str(error)

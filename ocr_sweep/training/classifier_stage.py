@@ -1,7 +1,7 @@
 """The second stage of a trial: batch norm's statistics, then the head, on an extractor that is frozen.
 
 Whatever happens between two batches, a stage that is resumed from its checkpoint ends with the same bits (on a CPU,
-with the same number of threads).
+with the same number of threads). It learns on one device: where several learnt the representation, the others have ended.
 """
 
 from __future__ import annotations

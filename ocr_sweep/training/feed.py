@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -26,12 +26,27 @@ class Batch:
     images: Tensor  # (B, 1, S, S), augmented
     clean: Tensor  # (B, 1, S, S), as stored
     labels: Tensor  # (B,) class ids
+    whole: Tensor | None = None  # (N,) class ids of the batch that these images are a part of; None: they are the batch
+    devices: int = 1  # that share the whole batch
 
     def parts(self, count: int) -> list[Batch]:
-        """Cut into `count` parts as equal as can be, or into fewer so that none has less than two images."""
-        count = min(count, max(1, len(self.labels) // 2))
+        """Cut into `count` parts as equal as can be, or into fewer so that none has less than two images.
+
+        Devices that share a batch cut their slices, which may differ by an image, into equally many parts.
+        """
+        whole = self.labels if self.whole is None else self.whole
+        count = min(count, max(1, len(whole) // self.devices // 2))
         pieces = (tensor.tensor_split(count) for tensor in (self.images, self.clean, self.labels))
-        return [Batch(*piece) for piece in zip(*pieces, strict=True)]
+        return [Batch(images, clean, labels, whole, self.devices) for images, clean, labels in zip(*pieces, strict=True)]
+
+    @property
+    def share(self) -> float:
+        """What the mean loss of these images weighs in that of the whole, where devices average what they have."""
+        return 1.0 if self.whole is None else len(self.labels) * self.devices / len(self.whole)
+
+    def with_pixels(self, images: Tensor, clean: Tensor) -> Batch:
+        """The same with its images laid out anew."""
+        return replace(self, images=images, clean=clean)
 
 
 class Feed:
@@ -42,6 +57,7 @@ class Feed:
 
     Args:
         reserved: bytes of a GPU that the training will need beside the images.
+        rank, devices: which of so many devices this is; it gets its slice of every batch (see `device_slice`).
 
     Raises:
         DataError: there are fewer than two training images, or a class has none (see `training_indices`).
@@ -57,8 +73,11 @@ class Feed:
         image_size: int,
         device: torch.device | None = None,
         reserved: int = 0,
+        rank: int = 0,
+        devices: int = 1,
     ) -> None:
         self._view = view
+        self._rank, self._devices = rank, devices
         self._seed = seed
         self._image_size = image_size
         self._batch_size = training.batch_size
@@ -85,16 +104,27 @@ class Feed:
         if self._order[0] != epoch:
             self._order = (epoch, self._train[self._draw(epoch)])
         first = number * self._batch_size
-        chosen = self._order[1][first : first + self._batch_size]
+        drawn = self._order[1][first : first + self._batch_size]  # (N,)
+        mine = device_slice(len(drawn), self._rank, self._devices)
+        first, chosen = first + mine.start, drawn[mine]
         labels = upload(self._view.class_ids[chosen], self._device)
+        images, clean = self._pixels(chosen, epoch, first)
+        if self._devices == 1:
+            return Batch(images, clean, labels)
+        copies = self._devices if len(chosen) == len(drawn) else 1
+        whole = upload(np.tile(self._view.class_ids[drawn], copies), self._device)
+        return Batch(images, clean, labels, whole, self._devices)
+
+    def _pixels(self, chosen: NDArray[np.int64], epoch: int, first: int) -> tuple[Tensor, Tensor]:
+        """Images augmented and as stored, (B, 1, S, S) each; the first of them is at place `first` of the epoch."""
         if self._stored is not None:
             stored = self._stored.take(chosen)
-            return Batch(self._moved(stored, chosen, epoch, first), self._clean(stored), labels)
+            return self._moved(stored, chosen, epoch, first), self._clean(stored)
         clean = np.asarray(self._view.images[chosen])  # (B, S, S)
         sources, positions = self._view.rows["source"][chosen], np.arange(first, first + len(chosen))
         images = augment_batch(clean, sources, self._treatments, seed=self._seed, epoch=epoch, positions=positions)
         size, device = self._image_size, self._device
-        return Batch(to_tensor(images, size, device), to_tensor(clean, size, device), labels)
+        return to_tensor(images, size, device), to_tensor(clean, size, device)
 
     def _moved(self, stored: Tensor, chosen: NDArray[np.int64], epoch: int, first: int) -> Tensor:
         """(B, S, S) stored images distorted where they lie, (B, 1, size, size)."""
@@ -113,6 +143,18 @@ class Feed:
         progress = epoch / max(1, training.epochs - 1)
         weights = sampling_weights(self._view.class_ids[self._train], training.sampling, progress)
         return draw_order(len(self._train), self._num_draws, weights, seed=self._seed, epoch=epoch)
+
+
+def device_slice(num_images: int, rank: int, devices: int) -> slice:
+    """The images of a batch that device `rank` of several gets: slices as equal as can be, of two images at least.
+
+    A batch too small for that, the last of an epoch, goes whole to every device: their average is still its gradient.
+    """
+    if num_images < 2 * devices:
+        return slice(0, num_images)
+    least, more = divmod(num_images, devices)
+    start = rank * least + min(rank, more)
+    return slice(start, start + least + (rank < more))
 
 
 def training_indices(view: CorpusView, leave_out: Sequence[str]) -> NDArray[np.int64]:

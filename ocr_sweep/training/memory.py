@@ -21,7 +21,7 @@ _SIGNS = ("defaultcpuallocator", "not enough memory", "std::bad_alloc", "_alloc_
 
 @dataclass(frozen=True)
 class StepMemory:
-    """Bytes that AdamW's step of one part of a batch needs on its device."""
+    """Bytes that AdamW's step of one part of a batch needs on each device."""
 
     weights: int  # parameters and buffers
     lasting: int  # weights, gradients and AdamW's moments: what is there while the weights move
@@ -30,9 +30,11 @@ class StepMemory:
 
 def step_memory(config: TrialConfig, num_classes: int) -> StepMemory:
     """What a step of this trial will need, before there is one (see `models.memory`)."""
-    part = -(-config.training.batch_size // config.training.accumulate)
-    found = training_memory(config.model, num_classes, config.image_size, part, precision=config.training.precision)
-    return StepMemory(found.weights, found.weights + found.gradients + found.optimizer, found.peak)
+    training = config.training
+    part = -(-training.batch_size // (training.accumulate * training.devices))
+    found = training_memory(config.model, num_classes, config.image_size, part, precision=training.precision)
+    buckets = found.gradients if training.devices > 1 else 0  # gradients lie in what is sent, and so during the whole step
+    return StepMemory(found.weights, found.weights + found.gradients + found.optimizer, found.peak + buckets)
 
 
 def needed_mb(config: TrialConfig, num_classes: int, device: torch.device) -> float:
@@ -103,6 +105,6 @@ def _advice(training: TrainingConfig) -> str:
     """What there is, and what to write instead."""
     has = f"training.batch_size is {training.batch_size} and training.accumulate {training.accumulate}"
     more = 2 * training.accumulate
-    if training.batch_size >= 2 * more:
+    if training.batch_size >= 2 * more * training.devices:
         return f"{has}; write accumulate: {more} for the same batch in smaller parts, or a smaller model or image_size"
     return f"{has}, which is as small as parts get; write a smaller model or image_size"

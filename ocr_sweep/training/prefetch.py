@@ -74,6 +74,7 @@ class Prefetch:
 
     def _handed_over(self, batch: Batch) -> Batch:
         """Keep the memory of a batch until the stream that trains on it is done with it."""
-        for tensor in (batch.images, batch.clean, batch.labels):
-            tensor.record_stream(torch.cuda.current_stream(tensor.device))
+        for tensor in (batch.images, batch.clean, batch.labels, batch.whole):
+            if tensor is not None:
+                tensor.record_stream(torch.cuda.current_stream(tensor.device))
         return batch

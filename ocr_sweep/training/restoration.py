@@ -31,7 +31,13 @@ class Restoration:
         assert self._config is not None, "a network without decoder restores nothing"
         weight = reconstruction_weight(self._config.reconstruction_weight, step, num_steps, fade=self._config.reconstruction_fade)
         target, known = self.target(batch)
-        return weight * reconstruction_loss(restored, target, known)
+        return weight * reconstruction_loss(restored, target, known, self._num_known(batch))
+
+    def _num_known(self, batch: Batch) -> Tensor | None:
+        """The known images of a whole batch that fall to a part of its size, so that parts add up to the whole; None: all."""
+        if self._glyphs is None or batch.whole is None:
+            return None
+        return self._glyphs.known(batch.whole).sum().clamp(min=1) * (len(batch.labels) / len(batch.whole))
 
     def target(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """What a batch should be restored to: (B, 1, H, W) ink in [0, 1], and (B,) whether it is known; None: all are."""
@@ -66,4 +72,8 @@ class CanonicalGlyphs:
 
     def __call__(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """(B,) class ids to (B, 1, S, S) ink in [0, 1], and (B,) whether the class has a glyph."""
-        return self._table[labels].unsqueeze(1).float().div_(255), self._known[labels]
+        return self._table[labels].unsqueeze(1).float().div_(255), self.known(labels)
+
+    def known(self, labels: Tensor) -> Tensor:
+        """(B,) class ids to (B,) whether the class has a glyph."""
+        return self._known[labels]

@@ -14,6 +14,7 @@ from ocr_sweep.errors import TrialFailedError
 from ocr_sweep.models import Output
 from ocr_sweep.optim import Course
 from ocr_sweep.training.classification import Classification
+from ocr_sweep.training.distributed import Ranks
 from ocr_sweep.training.feed import Batch
 from ocr_sweep.training.restoration import Restoration
 
@@ -24,8 +25,12 @@ class Step:
     """Forward, backward and update of one batch.
 
     With `accumulate`, a batch passes through the network in parts and their gradients add up to that of the batch; batch
-    norm alone sees the difference, because it normalises each part by itself. In bf16 and fp16 the network's products are
+    norm alone sees the difference, because it normalises each part by itself. Devices that share a batch do the same with
+    their slices, and average: all of them make the update of the whole batch. In bf16 and fp16 the network's products are
     of that type, while weights, logits and losses stay float32; fp16 scales the loss so that small gradients survive.
+
+    Attributes:
+        network: what the images pass through; its parameters are the model's.
 
     References:
         Micikevicius et al., Mixed precision training, arXiv:1710.03740.
@@ -40,39 +45,42 @@ class Step:
         *,
         device: torch.device,
         num_steps: int,
+        ranks: Ranks | None = None,
     ) -> None:
         self._config = config
+        self._ranks = ranks or Ranks()
         self._classification = classification
         self._restoration = restoration
         self._device = device
         self._num_steps = num_steps
-        self._network: Callable[[Tensor], Output] = _compiled(model, config.threads) if config.compile else model
+        self.network: Callable[[Tensor], Output] = _compiled(model, config.threads) if config.compile else model
         self._scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
 
     def __call__(self, batch: Batch, course: Course, step: int) -> Tensor:
-        """Do update number `step` of a training; returns the loss, a scalar of float32 on the device.
+        """Do update number `step` of a training; returns the loss of the whole batch, a scalar of float32 on the device.
 
         Raises:
             TrialFailedError: the network cannot be compiled.
         """
         course.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self._device)
-        for part in batch.parts(self._config.accumulate):
-            with compile_errors(enabled=self._config.compile):
-                loss = self._loss(part, step) * (len(part.labels) / len(batch.labels))
+        parts = batch.parts(self._config.accumulate)
+        for part in parts:
+            with compile_errors(enabled=self._config.compile), self._ranks.adding(last=part is parts[-1]):
+                loss = self._loss(part, step) * part.share
                 self._scaler.scale(loss).backward()
             total += loss.detach()
         course.update(step, self._scaler)
-        return total
+        return self._ranks.mean(total)
 
     def _loss(self, batch: Batch, step: int) -> Tensor:
         images, clean = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (batch.images, batch.clean))
         precision = self._config.precision
         with torch.autocast(self._device.type, dtype=_DTYPES[precision], enabled=precision != "fp32"):
-            output = self._network(images)
+            output = self.network(images)
         loss = self._classification(output.logits.float(), batch.labels)
         if output.restored is not None:
-            batch = Batch(images, clean, batch.labels)
+            batch = batch.with_pixels(images, clean)
             loss = loss + self._restoration(output.restored.float(), batch, step=step, num_steps=self._num_steps)
         return loss
 

@@ -1,7 +1,7 @@
 """The training of one trial: its epochs, its checkpoints, and the epoch that validation selects.
 
 Whatever happens between two batches, a trial that is resumed from its checkpoint ends with the same bits (on a CPU,
-with the same number of threads).
+with the same number of threads and devices).
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ from ocr_sweep.models.heads import set_head_bias
 from ocr_sweep.optim import Course, Ema
 from ocr_sweep.store import CorpusView
 from ocr_sweep.training.classification import Classification
+from ocr_sweep.training.distributed import Ranks
 from ocr_sweep.training.feed import Feed
 from ocr_sweep.training.memory import MB, memory_errors, needed_mb, peak_mb
 from ocr_sweep.training.predict import predict_logits
 from ocr_sweep.training.prefetch import Batches, Prefetch
+from ocr_sweep.training.processes import Seat, other_processes
 from ocr_sweep.training.progress import LossLog, Progress
 from ocr_sweep.training.restoration import Restoration
 from ocr_sweep.training.score import score
@@ -64,13 +66,21 @@ class Trained:
 
 
 class Trainer:
-    """Trains one configuration on one corpus, resumable at every batch."""
+    """Trains one configuration on one corpus, resumable at every batch.
 
-    def __init__(self, config: TrialConfig, view: CorpusView, checkpoint: Path) -> None:
+    With several devices every process has a trainer and does the same steps. That of the first, the trial's own, alone
+    observes, validates, selects and writes; the others resume from its checkpoint and hear from it when to stop.
+
+    Args:
+        ranks: which device this is; None: the first.
+    """
+
+    def __init__(self, config: TrialConfig, view: CorpusView, checkpoint: Path, ranks: Ranks | None = None) -> None:
         self.config = config
         self.view = view
         self.checkpoint = checkpoint
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.ranks = ranks or Ranks(config.training.devices)
+        self.device = self.ranks.device
         self.predicted_mb = needed_mb(config, view.num_classes, self.device)
         torch.set_num_threads(config.training.threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -90,14 +100,24 @@ class Trainer:
             set_head_bias(self.model.head, classification.head_bias)
         self.model.to(self.device)
         _to_channels_last(self.model)
-        chance_and_size = {"seed": config.seed, "image_size": config.image_size}
         reserved = round(self.predicted_mb * MB)
-        self.feed: Batches = Feed(view, config.training, config.augment, device=self.device, reserved=reserved, **chance_and_size)
+        self.feed: Batches = Feed(
+            view,
+            config.training,
+            config.augment,
+            seed=config.seed,
+            image_size=config.image_size,
+            device=self.device,
+            reserved=reserved,
+            rank=self.ranks.rank,
+            devices=self.ranks.devices,
+        )
         num_steps = config.training.epochs * self.feed.batches_per_epoch
         self.course = Course(config.optim, self.model, num_steps=num_steps)
         restoration = Restoration(config.model, view, self.device, image_size=config.image_size)
-        self.step = Step(config.training, self.model, classification, restoration, device=self.device, num_steps=num_steps)
-        self.ema = Ema(self.model, config.optim.ema_decay) if config.optim.ema_decay else None
+        costs = classification, restoration
+        self.step = Step(config.training, self.model, *costs, device=self.device, num_steps=num_steps, ranks=self.ranks)
+        self.ema = Ema(self.model, config.optim.ema_decay) if config.optim.ema_decay and self.ranks.first else None
         self._losses = LossLog()
 
     @property
@@ -109,22 +129,53 @@ class Trainer:
         """Train to the end, or until the observer says stop: then None, and the checkpoint holds everything.
 
         Raises:
-            TrialFailedError: a loss or an output is no longer finite, memory does not suffice, or nothing can be compiled.
+            TrialFailedError: a loss or an output is no longer finite, memory does not suffice, nothing can be compiled, or
+                the process of another device failed.
+            ProcessDiedError: the process of another device was killed.
             StoreError: a checkpoint cannot be written.
         """
         self._resume()
         for number, metrics in enumerate(self.progress.history, start=1):
             observer.epoch_done(number, metrics)
+        if self._over() or self._train_on_all(observer):
+            return self._trained()
+        return None
+
+    def follow(self, seat: Seat) -> None:
+        """Train as another device than the first, from its checkpoint on, until it is done or told to stop."""
+        self._resume()
+        seat.ready()
+        self._train_with_others(seat.rendezvous, _Follower())
+
+    def _train_on_all(self, observer: Observer) -> bool:
+        """Do the epochs that are left on as many devices as there should be; False when the observer stopped it."""
+        if self.ranks.devices == 1:
+            return self._train(observer)
+        self.ranks.check()
+        with other_processes(
+            self.ranks.devices, self.checkpoint.parent, follow, self.config, self.view.path, self.checkpoint
+        ) as rendezvous:
+            return self._train_with_others(rendezvous, observer)
+
+    def _train_with_others(self, rendezvous: Path, observer: Observer) -> bool:
+        with self.ranks.joined(rendezvous), memory_errors(self.config.training):
+            self.step.network = self.ranks.network(self.model, self.config.image_size)
+            try:
+                return self._train(observer)
+            finally:
+                self.step.network = self.model
+
+    def _train(self, observer: Observer) -> bool:
         prefetch = Prefetch(self.feed, self.config.training.epochs, self.device) if self.device.type == "cuda" else None
         try:
             with memory_errors(self.config.training):
                 while not self._over():
                     if not self._epoch(observer, prefetch or self.feed):
-                        return None
+                        return False
         finally:
             if prefetch:
                 prefetch.close()
-        return self._trained()
+        return True
 
     def _over(self) -> bool:
         return self.progress.epoch >= self.config.training.epochs or self._ends()
@@ -141,7 +192,7 @@ class Trainer:
         progress, began, waited, already = self.progress, time.perf_counter(), 0.0, self.progress.batch
         self.model.train()
         while progress.batch < batches.batches_per_epoch and not self._ends():
-            if observer.should_stop():
+            if self.ranks.told(observer.should_stop()):
                 self._note_costs(began)
                 self._save()
                 return False
@@ -153,10 +204,11 @@ class Trainer:
             "epoch/lr": float(self.course.optimizer.param_groups[0]["lr"]),
             "epoch/images_per_second": (progress.batch - already) * self.config.training.batch_size / trained,
             "epoch/wait_share": waited / trained,
-            **self._validate(),
+            **(self._validate() if self.ranks.first else {}),
         }
+        verdict = self.ranks.told(metrics.get(f"epoch/{SELECT_BY}", 0.0))
         progress.epoch, progress.batch, progress.loss_sum = progress.epoch + 1, 0, 0.0
-        if progress.judge(metrics[f"epoch/{SELECT_BY}"]):
+        if progress.judge(verdict) and self.ranks.first:
             self.best_weights = {name: tensor.detach().clone() for name, tensor in self.judged.state_dict().items()}
         self._note_costs(began)
         metrics["epoch/peak_memory_mb"] = peak_mb(self.device)
@@ -173,6 +225,7 @@ class Trainer:
             progress.stale_epochs = 0
         began = time.perf_counter()
         batch = batches.batch(progress.epoch, progress.batch)
+        self.ranks.seed(self.config.seed, progress.step)
         waited = time.perf_counter() - began
         progress.loss_sum += self._losses.add(progress.step, self.step(batch, self.course, progress.step))
         if self.ema:
@@ -213,6 +266,8 @@ class Trainer:
         )
 
     def _save(self) -> None:
+        if not self.ranks.first:
+            return
         state: dict[str, Any] = {
             "format": _FORMAT,
             "progress": vars(self.progress),
@@ -227,7 +282,7 @@ class Trainer:
         save_checkpoint(self.checkpoint, state)
 
     def _resume(self) -> None:
-        state = load_checkpoint(self.checkpoint)
+        state = load_checkpoint(self.checkpoint, self.device)
         if state is None or state.get("format") != _FORMAT:
             return
         self.progress = Progress(**state["progress"])
@@ -236,10 +291,27 @@ class Trainer:
         self.step.load_state_dict(state["step"])
         if self.ema:
             self.ema.load_state_dict(state["ema"])
-        self.best_weights = {name: tensor.to(self.device) for name, tensor in state["best_weights"].items()}
-        torch.set_rng_state(state["rng"])
+        self.best_weights = state["best_weights"] if self.ranks.first else {}
+        torch.set_rng_state(state["rng"].cpu())
         if state["cuda_rng"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda_rng"], self.device)
+            torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)
+
+
+class _Follower:
+    """The observer of the other devices: what it would hear and say is the first one's business."""
+
+    def epoch_done(self, epoch: int, metrics: dict[str, float]) -> None:
+        pass
+
+    def should_stop(self) -> bool:
+        return False
+
+
+def follow(seat: Seat, config: TrialConfig, store: Path, checkpoint: Path) -> None:
+    """Train as another device than the first: what its process does."""
+    ranks = Ranks(seat.devices, seat.rank)
+    ranks.settle()
+    Trainer(config, CorpusView.open(store, config.training.fold), checkpoint, ranks).follow(seat)
 
 
 def data_root(config: ModelConfig) -> Path | None:

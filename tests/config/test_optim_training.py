@@ -20,7 +20,7 @@ TRAINING: dict[str, Any] = {"epochs": 5, "batch_size": 16, "images_per_epoch": N
 def test_what_a_file_leaves_out_is_what_it_was() -> None:
     optim, training = OptimConfig.model_validate(OPTIM), TrainingConfig.model_validate(TRAINING)
     assert (optim.handover_to, optim.handover_momentum, optim.ema_decay) == ("sgd", "cold", None)
-    assert (training.accumulate, training.precision, training.compile) == (1, "fp32", False)
+    assert (training.accumulate, training.precision, training.compile, training.devices) == (1, "fp32", False, 1)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,10 @@ def test_an_optimiser_that_contradicts_itself_is_refused(changes: dict[str, Any]
     ("changes", "sentence"),
     [
         ({"accumulate": 9}, r"at least 2 images.*but got \(batch_size=16, accumulate=9\); write at most 8"),
+        ({"devices": 9}, r"devices must leave .*but got \(batch_size=16, accumulate=1, devices=9\); write at most 8"),
+        ({"devices": 3, "accumulate": 4}, r"but got \(batch_size=16, accumulate=4, devices=3\); write at most 2"),
+        ({"devices": 2, "compile": True}, r"compile must go with one device.*; write compile: false or devices: 1"),
+        ({"devices": 65}, "less than or equal to 64"),
         ({"accumulate": 0}, "greater than or equal to 1"),
         ({"precision": "fp8"}, "'fp32', 'bf16' or 'fp16'"),
     ],
@@ -51,6 +55,7 @@ def test_a_training_that_cannot_be_is_refused(changes: dict[str, Any], sentence:
     with pytest.raises(ValidationError, match=sentence):
         TrainingConfig.model_validate({**TRAINING, **changes})
     TrainingConfig.model_validate({**TRAINING, "accumulate": 8})
+    TrainingConfig.model_validate({**TRAINING, "accumulate": 4, "devices": 2})
 
 
 @pytest.mark.parametrize(

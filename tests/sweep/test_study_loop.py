@@ -20,6 +20,7 @@ from ocr_sweep.sweep.attempt import Attempt, Event
 from ocr_sweep.sweep.board import Job, SilentBoard
 from ocr_sweep.sweep.runner import Runner
 from ocr_sweep.sweep.search import Search
+from ocr_sweep.sweep.study_loop import slots
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 
@@ -68,6 +69,16 @@ def test_a_failed_trial_keeps_its_reason_and_the_study_goes_on(faked: Make) -> N
     assert "val/accuracy_macro" not in failed.metrics and "epoch/train_loss" in failed.metrics
     assert states(study) == ["COMPLETE", "FAIL", "COMPLETE"]
     assert end.verdict.winner in (0, 2)
+
+
+def test_a_trial_takes_its_threads_on_each_of_its_devices(faked: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
+    study = faked(workers=None, base__training__threads=2, base__training__devices=3)
+    assert slots(config_of(study.root)) == 16 // 6
+    write_study(study.root, workers=None, base__training__threads=8, base__training__devices=3)
+    assert slots(config_of(study.root)) == 1
+    write_study(study.root, workers=4, base__training__devices=3)
+    assert slots(config_of(study.root)) == 4, "who says a number gets it"
 
 
 def test_failures_in_a_row_stop_the_study(faked: Make) -> None:

@@ -10,7 +10,8 @@ import torch
 from ocr_sweep.config.training import TrainingConfig
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import TrialFailedError
-from ocr_sweep.training.memory import MB, StepMemory, check_memory, memory_errors, peak_mb, predicted_mb
+from ocr_sweep.models import build_model
+from ocr_sweep.training.memory import MB, StepMemory, check_memory, memory_errors, peak_mb, predicted_mb, step_memory
 
 TRAINING = TrainingConfig(
     epochs=1, batch_size=64, images_per_epoch=None, sampling="instance", threads=1, accumulate=4
@@ -39,6 +40,23 @@ def test_parts_that_cannot_be_smaller_are_not_advised() -> None:
         memory_errors(TRAINING.model_copy(update={"accumulate": 32})),
     ):
         raise MemoryError
+
+
+def test_parts_on_several_devices_are_smaller_already() -> None:
+    with pytest.raises(TrialFailedError, match="write accumulate: 8"), memory_errors(TRAINING.model_copy(update={"devices": 4})):
+        raise MemoryError
+    with (
+        pytest.raises(TrialFailedError, match="as small as parts get"),
+        memory_errors(TRAINING.model_copy(update={"devices": 8})),
+    ):
+        raise MemoryError
+
+
+def test_each_device_holds_its_slice_and_what_it_sends(make_trial: Callable[..., TrialConfig]) -> None:
+    one, half = (step_memory(make_trial({"training.batch_size": size}), 8) for size in (16, 8))
+    two = step_memory(make_trial({"training.devices": 2}), 8)
+    gradients = 4 * sum(p.numel() for p in build_model(make_trial().model, 8, 16).parameters())
+    assert (two.weights, two.lasting, two.peak) == (one.weights, one.lasting, half.peak + gradients)
 
 
 def test_other_errors_stay_what_they_are() -> None:
