@@ -43,7 +43,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         StoreError: the disk is full, read-only, broken or forbidden; the old file is intact.
     """
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    aside = new_aside(path)
     with store_errors(f"writing {path}"):
         try:
             with aside.open("wb") as file:
@@ -55,6 +55,44 @@ def write_bytes(path: Path, content: bytes) -> None:
             aside.unlink(missing_ok=True)
             raise
         sync_directory(path.parent)
+
+
+def new_aside(path: Path) -> Path:
+    """A name beside `path`, for what is not finished yet."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+@contextmanager
+def created_aside(path: Path) -> Iterator[Path]:
+    """A name under which the block makes a file of several writes; `path` names it once it is whole.
+
+    What a kill left of former attempts is removed: hold a lock.
+
+    Raises:
+        StoreError: the disk is full, read-only, broken or forbidden.
+    """
+    with store_errors(f"creating {path}"):
+        for left in path.parent.glob(f".{path.name}.*.tmp*"):  # a database has a journal beside it
+            left.unlink()
+        aside = new_aside(path)
+        yield aside
+        give_name(aside, path)
+
+
+def give_name(aside: Path, path: Path) -> None:
+    """Put a finished file in the place of `path`, atomically and for good, whoever wrote it."""
+    sync_file(aside)
+    aside.replace(path)
+    sync_directory(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -70,11 +108,7 @@ def read_json(path: Path) -> Any:
 
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_file(path)
 
 
 @contextmanager

@@ -7,17 +7,19 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import optuna
 from pydantic import ValidationError
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from ocr_sweep.config.fingerprint import canonical_json
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.study import StudyConfig, flatten
 from ocr_sweep.config.trial import TrialConfig
-from ocr_sweep.disk import file_lock, store_errors
+from ocr_sweep.disk import created_aside, file_lock, store_errors
 from ocr_sweep.errors import ConflictError, StoreError
 from ocr_sweep.tracking.mlflow_client import without_password
 
@@ -40,6 +42,7 @@ def open_study(study: StudyConfig, paths: Paths, corpus_fingerprint: str) -> opt
         with store_errors(f"creating {paths.mlruns}"):
             paths.mlruns.mkdir(parents=True, exist_ok=True)
         with file_lock(paths.lock("optuna-store"), wait=True):
+            _create_database(paths.optuna_url)
             storage = optuna.storages.RDBStorage(paths.optuna_url, engine_kwargs={"connect_args": _patience(paths.optuna_url)})
             known = study.name in optuna.get_all_study_names(storage)
             opened = optuna.create_study(
@@ -50,6 +53,15 @@ def open_study(study: StudyConfig, paths: Paths, corpus_fingerprint: str) -> opt
     was = _with_defaults(json.loads(opened.user_attrs.get(_IDENTITY, canonical_json(identity))))
     _check_identity(was, identity, study.name)
     return opened
+
+
+def _create_database(url: str) -> None:
+    """Make a database in a file aside, so that a kill leaves none that is half made; other databases make their tables."""
+    file = Path(make_url(url).database or "") if url.startswith("sqlite") else Path()
+    if not file.name or file.exists():
+        return
+    with created_aside(file) as aside:
+        optuna.storages.RDBStorage(f"sqlite:///{aside}").engine.dispose()
 
 
 def find_verdict(study_name: str, paths: Paths) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ocr_sweep.config.paths import Paths
-from ocr_sweep.disk import file_lock, store_errors
+from ocr_sweep.disk import created_aside, file_lock, store_errors
 from ocr_sweep.errors import StoreError
 
 if TYPE_CHECKING:
@@ -53,9 +53,19 @@ def connect(paths: Paths) -> MlflowClient:
         with store_errors(f"creating {paths.mlruns}"):
             paths.artifacts.mkdir(parents=True, exist_ok=True)
         with file_lock(paths.lock("mlflow-store"), wait=True):
+            if not paths.mlflow_db.exists():
+                _create_database(paths)
             client = MlflowClient(paths.tracking_uri, paths.tracking_uri)
-            client.search_experiments(max_results=1)  # the first question makes the tables
+            client.search_experiments(max_results=1)
         return client
+
+
+def _create_database(paths: Paths) -> None:
+    """Make the embedded database aside: MLflow takes seconds for it, and cannot go on with one that a kill left half made."""
+    from mlflow import MlflowClient
+
+    with created_aside(paths.mlflow_db) as aside:
+        MlflowClient(f"sqlite:///{aside}", f"sqlite:///{aside}").search_experiments(max_results=1)  # makes the tables
 
 
 @contextmanager

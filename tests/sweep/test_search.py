@@ -217,3 +217,13 @@ def test_a_space_of_contradictions_is_an_error(root: Path, monkeypatch: pytest.M
     monkeypatch.setattr(StudyConfig, "trial_config", lambda self, params: StudyConfig.model_validate({}))
     with pytest.raises(ConfigError, match="200 proposals in a row contradict themselves"):
         session_of(root, study)().next_job()
+
+
+def test_a_database_that_was_killed_while_it_was_made_is_made_again(root: Path) -> None:
+    paths, study = paths_of(root), write(root)
+    aside = paths.mlruns / ".optuna.db.0123abcd.tmp"
+    aside.parent.mkdir()
+    aside.write_bytes(b"SQLite format 3\0 and no more")
+    aside.with_name(".optuna.db.0123abcd.tmp-journal").write_bytes(b"half a journal")
+    assert open_study(study, paths, "corpus").trials == []
+    assert {path.name for path in paths.mlruns.iterdir()} == {"optuna.db", "locks"}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tiny_study import environment, paths_of
 
+from ocr_sweep import disk
 from ocr_sweep.config.fingerprint import file_sha256
 from ocr_sweep.disk import write_json
 from ocr_sweep.errors import IntegrityError, NotFoundError, StoreError
@@ -188,3 +189,29 @@ def test_failures_of_the_store_are_told_in_our_words() -> None:
 )
 def test_passwords_are_not_shown(text: str, shown: str) -> None:
     assert without_password(text) == shown
+
+
+@pytest.mark.slow
+def test_a_database_that_was_killed_while_it_was_made_is_made_again(
+    project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow itself would never open it again."""
+    paths = paths_of(project())
+    paths.mlflow_db.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "give_name", _killed)
+        with pytest.raises(_Killed):
+            Tracker.open(paths)
+    (aside,) = paths.mlruns.glob(".mlflow.db.*.tmp")
+    assert not paths.mlflow_db.exists()
+    aside.write_bytes(aside.read_bytes()[:8192])  # only a part of it had been written
+    assert Tracker.open(paths).runs() == []
+    assert paths.mlflow_db.exists() and not aside.exists()
+
+
+class _Killed(BaseException):
+    pass
+
+
+def _killed(*_: object) -> None:
+    raise _Killed
