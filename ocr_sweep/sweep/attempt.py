@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +18,13 @@ import yaml
 
 from ocr_sweep.config.fingerprint import file_sha256
 from ocr_sweep.config.trial import TrialConfig
-from ocr_sweep.disk import read_json, store_errors, write_bytes, write_json
+from ocr_sweep.disk import new_aside, read_json, store_errors, sync_directory, write_bytes, write_json
 from ocr_sweep.errors import IntegrityError
 
 Ending = Literal["complete", "pruned", "failed", "stopped", "no-store"]
 Wish = Literal["prune", "stop"]
+
+_FINAL: tuple[Ending, ...] = ("complete", "pruned", "failed")
 
 ONNX = "model/model.onnx"
 WEIGHTS = "weights.safetensors"
@@ -73,6 +76,11 @@ class Attempt:
     def prepared(self) -> bool:
         """Whether a former session laid the folder out."""
         return self._job.exists()
+
+    def ended(self) -> bool:
+        """Whether the trial has an end that no process can change: it needs to be recorded, and nothing else."""
+        outcome = self.outcome()
+        return outcome is not None and outcome[0] in _FINAL
 
     def begin(self) -> None:
         """Forget how a former session ended, and what was asked of it."""
@@ -181,8 +189,14 @@ class Attempt:
         return manifest
 
     def remove(self) -> None:
-        """Delete the folder; everything in it has been recorded."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Delete the folder; everything in it has been recorded. It loses its name first: half of one would be believed."""
+        for left in self.folder.parent.glob(f".{self.folder.name}.*.tmp"):
+            shutil.rmtree(left, ignore_errors=True)
+        aside = new_aside(self.folder)
+        with suppress(FileNotFoundError), store_errors(f"removing {self.folder}"):
+            self.folder.rename(aside)
+            sync_directory(aside.parent)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def config_yaml(config: TrialConfig) -> str:

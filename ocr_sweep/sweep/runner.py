@@ -187,7 +187,7 @@ class Runner:
         active = _Active(job, run_id, attempt, _NoProcess())
         self._active.append(active)  # from here on its run is ended truthfully, whatever happens
         self.board.started(job, run_id, resumed)
-        if attempt.outcome() != ("complete", ""):
+        if not attempt.ended():
             attempt.begin()
             active.worker = self._engine.start(attempt)
 
@@ -319,7 +319,7 @@ class Runner:
 
 
 class _NoProcess:
-    """The worker of a trial that needs none: not started yet, or its results were sealed by a former session."""
+    """The worker of a trial that needs none: not started yet, or it ended in a former session."""
 
     exit_code = 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,6 +159,22 @@ def test_what_a_kill_left_half_written_is_swept_away(attempt: Attempt) -> None:
         path.write_bytes(b"half")
     attempt.heal_events()
     assert not any(path.exists() for path in left) and all(path.exists() for path in kept)
+
+
+def test_a_kill_while_a_folder_is_removed_leaves_none_that_could_be_believed(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: Path, **_: object) -> None:
+        (path / "job.json").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            attempt.remove()
+    assert not attempt.folder.exists() and len(list(attempt.folder.parent.iterdir())) == 1
+    attempt.remove()
+    assert not list(attempt.folder.parent.iterdir())
 
 
 def test_a_removed_folder_is_gone_and_may_be_removed_again(attempt: Attempt) -> None:

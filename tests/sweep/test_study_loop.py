@@ -222,6 +222,31 @@ def test_a_kill_between_any_two_writes_costs_no_training_and_makes_no_second_run
     assert not folders(study.root)
 
 
+@pytest.mark.parametrize(("fails", "right", "state"), [("nan-loss: the loss is inf", 0.9, "FAIL"), ("", 0.1, "PRUNED")])
+def test_a_kill_while_an_end_is_recorded_does_not_undo_the_end(
+    faked: Make, monkeypatch: pytest.MonkeyPatch, fails: str, right: float, state: str
+) -> None:
+    pruner = {"kind": "median", "warmup_epochs": 1, "startup_trials": 2}
+    study = faked(trials=3, base__training__epochs=4, pruner=pruner)
+    oracle = lambda config, name: Fate(right=right, fails=fails) if name == "0002-search" else Fate(right=0.9)  # noqa: E731
+    engine = study.engine(oracle)
+    reached = Runner._end
+
+    def dies_at_the_third(runner: Runner, active: Any, *rest: Any) -> None:
+        reached(runner, active, *rest) if active.job.trial < 2 else _dying()
+
+    for owner, name, dying in ((Runner, "_end", dies_at_the_third), (Tracker, "finish", _dying), (Search, "on_end", _dying)):
+        with monkeypatch.context() as patch:
+            patch.setattr(Runner, "_stop_all", lambda self: None)
+            patch.setattr(owner, name, dying)
+            with pytest.raises(Killed):
+                study.run()
+    study.run()
+    assert states(study) == ["COMPLETE", "COMPLETE", state]
+    assert engine.started.count("0002-search") == 1, "an end that is written down is recorded, not trained again"
+    assert records(study)["tiny-0002"].tags.get("ocr_sweep.reason", "") == (fails or "stopped by the pruner")
+
+
 def _dying(*_: object, **__: object) -> None:
     raise Killed
 
