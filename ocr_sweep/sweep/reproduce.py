@@ -99,8 +99,14 @@ def reproduce(run_id: str, paths: Paths, board: Board, announce: Callable[[Seque
                 board=board,
                 signals=signals,
             )
-            result = _train(runner, _job(old, config, tracker))
-        return _compare(tracker, old, result, different)
+            new = _unjudged(old, tracker) or _train(runner, _job(old, config, tracker)).run_id
+            return _compare(tracker, old, tracker.run(new), different)
+
+
+def _unjudged(old: RunRecord, tracker: Tracker) -> str | None:
+    """A reproduction that was killed after its training, before it was compared."""
+    mine = [record for record in tracker.runs(old.study) if record.tags.get(tag.REPRODUCES) == old.run_id]
+    return next((record.run_id for record in mine if record.complete and tag.VERDICT not in record.tags), None)
 
 
 def _job(old: RunRecord, config: TrialConfig, tracker: Tracker) -> Job:
@@ -128,11 +134,11 @@ def _train(runner: Runner, job: Job) -> Result:
     return result
 
 
-def _compare(tracker: Tracker, old: RunRecord, result: Result, different: list[str]) -> Reproduction:
-    new = tracker.run(result.run_id)
+def _compare(tracker: Tracker, old: RunRecord, new: RunRecord, different: list[str]) -> Reproduction:
+    """Record the verdict; its tag is the last write."""
     reproduction = Reproduction(_grade(tracker, old, new), old, new, tuple(different))
-    tracker.set_tags(new.run_id, {tag.VERDICT: reproduction.grade.value})
     tracker.upload_text(new.run_id, json.dumps(reproduction.as_dict(), ensure_ascii=False, indent=1), "reproduction.json")
+    tracker.set_tags(new.run_id, {tag.VERDICT: reproduction.grade.value})
     return reproduction
 
 

@@ -179,10 +179,10 @@ class Runner:
 
     def _start(self, job: Job) -> None:
         attempt = self._attempt(job)
-        resumed = attempt.begun()
+        anew, resumed = not attempt.prepared(), attempt.begun()
         attempt.prepare(job.config, self.view.path, self._provenance, self._representations)
         run_id = self._tracker.begin(
-            self._experiment_id, key=job.key, name=job.name, tags=self._tags(job), params=run_params(job.config)
+            self._experiment_id, key=job.key, name=job.name, tags=self._tags(job), params=run_params(job.config), anew=anew
         )
         active = _Active(job, run_id, attempt, _NoProcess())
         self._active.append(active)  # from here on its run is ended truthfully, whatever happens
@@ -268,7 +268,7 @@ class Runner:
         shared = {record.REPRESENTATION: manifest["representation"]} if "representation" in manifest else {}
         tags = {record.ONNX_SHA256: hashes[ONNX], record.WEIGHTS_SHA256: hashes[WEIGHTS], **shared}
         self._tracker.set_tags(active.run_id, tags)
-        write_model_folder(active.attempt.result / ONNX)
+        write_model_folder(active.attempt.result / ONNX, active.attempt.folder)
         self._end(active, Outcome.COMPLETE, metrics, "", on_end)
 
     def _end(

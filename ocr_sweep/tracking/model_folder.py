@@ -7,18 +7,24 @@ import warnings
 from importlib import metadata
 from pathlib import Path
 
+from ocr_sweep.disk import give_name
+
 _DESCRIPTIONS = ("MLmodel", "requirements.txt", "conda.yaml", "python_env.yaml")
 
 
-def write_model_folder(onnx_file: Path) -> None:
-    """Write `MLmodel` and its companions beside a file `model.onnx`, whose bytes stay as they are."""
+def write_model_folder(onnx_file: Path, scratch: Path) -> None:
+    """Write `MLmodel` and its companions beside a file `model.onnx`, whose bytes stay as they are.
+
+    Args:
+        scratch: a folder on the same disk for what is not finished; a kill leaves it there.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import mlflow.onnx
         import onnx
 
         requirement = f"onnxruntime=={metadata.version('onnxruntime')}"
-        with tempfile.TemporaryDirectory(dir=onnx_file.parent) as folder:
+        with tempfile.TemporaryDirectory(dir=scratch) as folder:
             saved = Path(folder) / "saved"
             mlflow.onnx.save_model(
                 onnx.load(onnx_file),
@@ -29,4 +35,4 @@ def write_model_folder(onnx_file: Path) -> None:
             )
             for name in _DESCRIPTIONS:
                 if (saved / name).exists():
-                    (saved / name).replace(onnx_file.parent / name)
+                    give_name(saved / name, onnx_file.parent / name)

@@ -13,6 +13,7 @@ STUDY = "ocr_sweep.study"
 TRIAL = "ocr_sweep.trial"
 ROLE = "ocr_sweep.role"  # search, confirm or reproduce
 KEY = "ocr_sweep.key"  # one run per key: <study>/<trial>/<role>-<seed>
+SUPERSEDED = "ocr_sweep.superseded"  # of a run whose training was begun anew in another: the key that both had
 OUTCOME = "ocr_sweep.outcome"
 REASON = "ocr_sweep.reason"
 QUESTION = "mlflow.note.content"  # of an experiment: what the study asks

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from ocr_sweep.config.fingerprint import file_sha256
 from ocr_sweep.config.paths import Paths
-from ocr_sweep.disk import read_json
-from ocr_sweep.errors import IntegrityError, NotFoundError
+from ocr_sweep.disk import read_json, sync_file
+from ocr_sweep.errors import IntegrityError, NotFoundError, StoreError
 from ocr_sweep.tracking.mlflow_client import connect, is_embedded, tracking_errors
-from ocr_sweep.tracking.record import KEY, OUTCOME, REASON, STUDY, Outcome, RunRecord
+from ocr_sweep.tracking.record import KEY, OUTCOME, REASON, STUDY, SUPERSEDED, Outcome, RunRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 MANIFEST = "manifest.json"
 _PARAM_LENGTH = 500
@@ -55,20 +58,41 @@ class Tracker:
             place = (self._paths.artifacts / study).as_uri() if is_embedded(self._paths) else None
             return str(self.client.create_experiment(study, artifact_location=place, tags=tags))
 
-    def begin(self, experiment_id: str, *, key: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> str:
-        """Return the id of the run with this key, now RUNNING; a run that exists is adopted, never doubled."""
+    def begin(
+        self, experiment_id: str, *, key: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any], anew: bool = False
+    ) -> str:
+        """Return the id of the run with this key, now RUNNING; a run that exists is adopted, never doubled.
+
+        Args:
+            anew: the training begins from nothing: a run that has recorded something already keeps it, and gives up its key.
+        """
         with self._errors():
-            found = self.client.search_runs([experiment_id], filter_string=f"tags.`{KEY}` = '{key}'", max_results=1)
-            if found:
-                run_id = str(found[0].info.run_id)
+            found = self._with_key(experiment_id, key)
+            if found is not None and anew and found.data.metrics:
+                self._supersede(found, key)
+                found = None
+            if found is not None:
+                run_id = str(found.info.run_id)
                 self.client.update_run(run_id, status="RUNNING")
                 for tag in (OUTCOME, REASON):
-                    if tag in found[0].data.tags:
+                    if tag in found.data.tags:
                         self.client.delete_tag(run_id, tag)
             else:
                 run_id = str(self.client.create_run(experiment_id, run_name=name, tags={**tags, KEY: key}).info.run_id)
             self._log_params(run_id, params)  # again for an adopted run: it may have been killed before them
             return run_id
+
+    def _with_key(self, experiment_id: str, key: str) -> Run | None:
+        found = self.client.search_runs([experiment_id], filter_string=f"tags.`{KEY}` = '{key}'", max_results=1)
+        return found[0] if found else None
+
+    def _supersede(self, run: Run, key: str) -> None:
+        """Set a run aside; its key is given up last."""
+        run_id = str(run.info.run_id)
+        self.client.set_tag(run_id, SUPERSEDED, key)
+        if run.info.status == "RUNNING":
+            self.finish(run_id, Outcome.STOPPED, "begun anew in another run: its folder was gone")
+        self.client.set_tag(run_id, KEY, f"{key}@{run_id[:8]}")
 
     def _log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
@@ -91,14 +115,41 @@ class Tracker:
                 self.client.set_tag(run_id, key, value)
 
     def upload(self, run_id: str, folder: Path, inside: str | None = None) -> None:
-        """Copy a folder's content into the run's artifacts."""
+        """Copy a folder's content into the run's artifacts.
+
+        Raises:
+            StoreError: the store is away, or did not keep what it was given.
+        """
         with self._errors():
             self.client.log_artifacts(run_id, str(folder), inside)
+        files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+        self._require_kept(run_id, {f"{inside}/{name}" if inside else name: path for name, path in files.items()})
 
     def upload_file(self, run_id: str, file: Path, inside: str | None = None) -> None:
-        """Copy one file into the run's artifacts."""
+        """Copy one file into the run's artifacts (see `upload`)."""
         with self._errors():
             self.client.log_artifact(run_id, str(file), inside)
+        self._require_kept(run_id, {f"{inside}/{file.name}" if inside else file.name: file})
+
+    def _require_kept(self, run_id: str, files: Mapping[str, Path]) -> None:
+        """Read artifacts back: whoever gave them away will delete his copies. MLflow neither compares nor syncs."""
+        with self._errors(), tempfile.TemporaryDirectory(prefix="ocr-sweep-") as folder:
+            place = local_place(str(self.client.get_run(run_id).info.artifact_uri))
+            for name, path in files.items():
+                if self._kept_sha256(run_id, name, place, Path(folder)) != file_sha256(path):
+                    raise StoreError(
+                        f"the tracking store must keep {name} of run {run_id} as it was sent, but has other bytes; "
+                        "the results are safe on disk; when the store is mended, run the same command again"
+                    )
+            if place:
+                _sync(place, files)
+
+    def _kept_sha256(self, run_id: str, name: str, place: Path | None, scratch: Path) -> str | None:
+        """The hash of a run's artifact as the store has it; None where it has none."""
+        try:
+            return file_sha256(place / name if place else self._download(run_id, name, scratch))
+        except (FileNotFoundError, NotFoundError):
+            return None
 
     def upload_text(self, run_id: str, text: str, name: str) -> None:
         """Write a text as an artifact."""
@@ -133,7 +184,7 @@ class Tracker:
         return RunRecord.of(run)
 
     def runs(self, study: str | None = None) -> list[RunRecord]:
-        """Read all runs of a study, or of every study, oldest first."""
+        """Read all runs of a study, or of every study, oldest first; not those whose training was begun anew."""
         with self._errors():
             experiments = self.client.search_experiments()
             ids = [e.experiment_id for e in experiments if study is None or e.name == study]
@@ -148,7 +199,7 @@ class Tracker:
                     max_results=1000,
                     page_token=token,
                 )
-                records += [RunRecord.of(run) for run in page]
+                records += [RunRecord.of(run) for run in page if SUPERSEDED not in run.data.tags]
                 token = page.token
                 if not token:
                     return records
@@ -209,6 +260,22 @@ class Tracker:
 
     def _errors(self) -> Any:
         return tracking_errors(self._paths.tracking_uri)
+
+
+def local_place(artifact_uri: str) -> Path | None:
+    """The folder of a run's artifacts; None where they are not on a disk of this machine."""
+    parts = urlsplit(artifact_uri)
+    if parts.scheme not in ("file", ""):
+        return None
+    return Path(unquote(parts.path))
+
+
+def _sync(place: Path, names: Iterable[str]) -> None:
+    """Make copied artifacts durable, and the names of all folders above them up to the store's root."""
+    files = [place / name for name in names]
+    folders = {folder for file in files for folder in file.parents if folder.is_relative_to(place)} | set(place.parents[:3])
+    for path in (*files, *sorted(folders)):
+        sync_file(path)
 
 
 def best_first(records: Iterable[RunRecord], metric: str) -> list[RunRecord]:

@@ -26,7 +26,7 @@ class Faked:
         self.root = root
         self.paths = paths_of(root)
         self._monkeypatch = monkeypatch
-        monkeypatch.setattr(runner, "write_model_folder", lambda onnx_file: None)
+        monkeypatch.setattr(runner, "write_model_folder", lambda onnx_file, scratch: None)
 
     def engine(self, oracle: Oracle) -> FakeEngine:
         """The engine that the next sessions get."""

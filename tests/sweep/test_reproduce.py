@@ -86,6 +86,25 @@ def test_an_interrupted_reproduction_goes_on(faked: Make) -> None:
     assert roles.count("reproduce") == 1
 
 
+def test_a_reproduction_that_was_killed_before_its_verdict_is_judged_and_not_trained_again(
+    faked: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, run_id = finished(faked)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for point in ("_compare", "_grade"):
+        with monkeypatch.context() as patch:
+            patch.setattr(room, point, killed)
+            with pytest.raises(KeyboardInterrupt):
+                again(study, run_id)
+    engine = study.engine(lambda config, name: Fate(right=0.7))
+    result = reproduce(run_id, study.paths, SilentBoard(), lambda named: None)
+    assert engine.started == [] and result.new.name.endswith("-1")
+    assert Tracker.open(study.paths).run(result.new.run_id).tags["ocr_sweep.verdict"] == result.grade == Grade.WITHIN_NOISE
+
+
 def test_a_training_that_fails_is_no_reproduction(faked: Make) -> None:
     study, run_id = finished(faked)
     with pytest.raises(EvidenceError, match="the training could not be repeated: nan-loss"):

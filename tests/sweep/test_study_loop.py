@@ -110,6 +110,9 @@ def test_a_failed_confirmation_is_tried_again_by_the_next_session(faked: Make) -
     study.run()
     assert engine.started == ["0000-confirm-seed1", "0001-confirm-seed1"]
     assert all(record.complete and "ocr_sweep.reason" not in record.tags for record in records(study).values())
+    for record in records(study).values():
+        points = Tracker.open(study.paths).client.get_metric_history(record.run_id, "epoch/train_loss")
+        assert [point.step for point in points] == [1, 2], "the failed training keeps its epochs to itself"
 
 
 def test_a_pruned_trial_is_finished_and_says_so(faked: Make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -85,6 +86,51 @@ def test_every_ending_is_true_and_an_adopted_run_forgets_it(
     assert begin(tracker, experiment) == run_id
     record = tracker.run(run_id)
     assert record.status == "RUNNING" and not {"ocr_sweep.outcome", "ocr_sweep.reason"} & set(record.tags)
+
+
+def test_a_training_that_begins_anew_gets_a_run_of_its_own_and_hides_the_former(tracker: Tracker, experiment: str) -> None:
+    """Else its epochs would stand twice in one curve."""
+
+    def again() -> str:
+        return tracker.begin(experiment, key="s/0000-search", name="s-0000", tags=TAGS, params={}, anew=True)
+
+    first = begin(tracker, experiment)
+    assert again() == first, "it has recorded nothing yet"
+    tracker.log_metrics(first, {"loss": 1.0}, step=1, timestamp=1000)
+    second = again()
+    assert second != first and [record.run_id for record in tracker.runs("s")] == [second]
+    former = tracker.run(first)
+    assert (former.status, former.tags["ocr_sweep.outcome"], former.metrics) == ("KILLED", "stopped", {"loss": 1.0})
+    assert former.tags["ocr_sweep.superseded"] == "s/0000-search" != former.tags["ocr_sweep.key"]
+    tracker.log_metrics(second, {"loss": 1.0}, step=1, timestamp=2000)
+    tracker.finish(second, Outcome.FAILED, "nan-loss")
+    third = again()
+    assert tracker.run(second).tags["ocr_sweep.reason"] == "nan-loss", "what it recorded stays"
+    assert begin(tracker, experiment) == third
+
+
+def test_an_upload_that_the_store_did_not_keep_is_an_error(
+    tracker: Tracker, experiment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever uploads deletes his own copy next."""
+    run_id = begin(tracker, experiment)
+    copied = shutil.copy2
+
+    def torn(source: str, target: str) -> None:
+        copied(source, target)
+        file = Path(target) / Path(source).name if Path(target).is_dir() else Path(target)
+        file.write_bytes(file.read_bytes()[:3])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copy2", torn)
+        with pytest.raises(StoreError, match=r"must keep (manifest\.json|model/model\.onnx) of run .* as it was sent"):
+            with_files(tracker, run_id, tmp_path / "files")
+    tracker.upload(run_id, tmp_path / "files")
+    with monkeypatch.context() as patch:
+        patch.setattr(tracker.client, "log_artifact", lambda *_: None)
+        with pytest.raises(StoreError, match=r"must keep log\.txt"):
+            (tmp_path / "log.txt").write_text("a word")
+            tracker.upload_file(run_id, tmp_path / "log.txt")
 
 
 def test_metrics_that_are_told_twice_are_stored_once(tracker: Tracker, experiment: str) -> None:
