@@ -53,6 +53,7 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
         engine = LocalEngine(timm=_needs_timm(study))
         engine.warm_up()
         tracker = Tracker.open(paths)
+        board.opened("local", tracker.runs(study.name))
         view = open_corpus(study.base.corpus, paths, signals.between(board.building))
         training_indices(view, study.base.training.leave_out)  # refuses to leave a class without images
         check_calibration(study.base, view)
@@ -75,6 +76,7 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
         runner.drive(jobs.next_job, jobs.on_epoch, jobs.on_end)
         records = tracker.runs(study.name)
         verdict = judge(study, records, tracker, view)
+        board.judged(verdict.winner, verdict.interval, verdict.sentence)
         with storage_errors(paths.optuna_url):
             optuna_study.set_user_attr(VERDICT, verdict.as_dict())
         shutil.rmtree(paths.work(study.name), ignore_errors=True)
