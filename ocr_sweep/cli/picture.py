@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -18,49 +20,71 @@ _BARS = "▁▂▃▄▅▆▇█"
 _POINTS = 12  # of a curve
 _STALE = 10.0  # seconds
 _SAYINGS = 3
+_RIGHT = ("epoch", "memory", "peak", "time")
+_GIVEN_UP = ("role", "peak", "time", "memory", "curve", "epoch")  # columns that a narrow terminal does without, the first first
+_PROPOSED = "proposed"  # gets the room that is left
+_GAP = 3  # columns of the terminal between two of the table
 
 
 def picture(state: StudyState, now: float) -> RenderableType:
     """What there is to see of a study at a moment, in seconds since 1970."""
-    parts: list[RenderableType] = []
-    if state.running or state.recent:
-        parts.append(_table(state, now))
-    elif state.end is None:
-        work = [f"{what}: {done} of {total}" for what, (done, total) in state.building.items()]
-        parts.append(Text("  ·  ".join(["building the corpus", *work]) if work else "starting"))
-    parts += [Text(line, overflow="ellipsis", no_wrap=True) for line in _footer(state, now)]
-    return Group(*parts)
+    return _Picture(state, now)
 
 
-def _table(state: StudyState, now: float) -> Table:
-    title = f"study {state.study}"
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for name in ("trial", "role", "state"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("epoch", justify="right", no_wrap=True)
-    table.add_column(f"{state.metric}{simulated_mark(state.simulated)}", justify="right", min_width=20)
-    table.add_column("curve", no_wrap=True)
-    table.add_column("memory (peak)", justify="right", no_wrap=True)
-    table.add_column("time", justify="right", no_wrap=True)
-    table.add_column("proposed", no_wrap=True, overflow="ellipsis", ratio=1)
-    jobs = [*state.recent, *state.running]
-    low, high = _span(jobs)
-    for job in jobs:
-        table.add_row(job.name.removeprefix(f"{state.study}-"), *_cells(job, now, low, high))
+@dataclass(frozen=True)
+class _Picture:
+    state: StudyState
+    now: float
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        state = self.state
+        if state.running or state.recent:
+            yield Text(f"study {state.study}", style="bold")
+            yield _table(state, self.now, options.max_width)
+        elif state.end is None:
+            work = [f"{what}: {done} of {total}" for what, (done, total) in state.building.items()]
+            yield Text("  ·  ".join(["building the corpus", *work]) if work else f"study {state.study}: starting")
+        for line in _footer(state, self.now):
+            yield Text(line, overflow="ellipsis", no_wrap=True)
+
+
+def _table(state: StudyState, now: float, width: int) -> Table:
+    rows = _rows(state, now)
+    metric = f"{state.metric}{simulated_mark(state.simulated)}"
+    widths = {name: max(cell_len(str(row[name])) for row in rows) for name in rows[0]}
+    widths = {name: max(cell_len(metric if name == "metric" else name), widths[name]) + _GAP for name in widths}
+    room = width - sum(widths.values()) + widths.pop(_PROPOSED)
+    for name in _GIVEN_UP:
+        room += widths.pop(name) if room < 0 else 0
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for name in widths:
+        table.add_column(metric if name == "metric" else name, justify="right" if name in _RIGHT else "left", no_wrap=True)
+    if room > len(_PROPOSED) + _GAP:
+        widths[_PROPOSED] = room
+        table.add_column(_PROPOSED, no_wrap=True, overflow="ellipsis", max_width=room - _GAP)
+    for row in rows:
+        table.add_row(*(row[name] for name in widths))
     return table
 
 
-def _cells(job: JobState, now: float, low: float, high: float) -> tuple[str | Text, ...]:
-    return (
-        job.role,
-        Text(job.state, style=_STYLES.get(job.state, "red")),
-        f"{job.epoch}/{job.epochs}",
-        with_interval(job),
-        sparkline(job.curve, low, high),
-        _memory(job),
-        duration(job.seconds or now - job.began),
-        printable("  ".join(f"{name}={value}" for name, value in job.params.items()), keep=""),
-    )
+def _rows(state: StudyState, now: float) -> list[dict[str, str | Text]]:
+    jobs = [*state.recent, *state.running]
+    low, high = _span(jobs)
+    return [
+        {
+            "trial": job.name.removeprefix(f"{state.study}-"),
+            "role": job.role,
+            "state": Text(job.state, style=_STYLES.get(job.state, "red")),
+            "epoch": f"{job.epoch}/{job.epochs}",
+            "metric": with_interval(job),
+            "curve": sparkline(job.curve, low, high),
+            "memory": "" if job.memory_mb is None else gigabytes(job.memory_mb),
+            "peak": "" if job.peak_mb is None else gigabytes(job.peak_mb),
+            "time": duration(job.seconds or now - job.began),
+            _PROPOSED: printable("  ".join(f"{name}={value}" for name, value in job.params.items()), keep=""),
+        }
+        for job in jobs
+    ]
 
 
 def with_interval(job: JobState) -> str:
@@ -83,13 +107,8 @@ def _span(jobs: Sequence[JobState]) -> tuple[float, float]:
     return min(values, default=0.0), max(values, default=1.0)
 
 
-def _memory(job: JobState) -> str:
-    if job.peak_mb is None:
-        return "–"
-    return f"({_gigabytes(job.peak_mb)})" if job.memory_mb is None else f"{_gigabytes(job.memory_mb)} ({_gigabytes(job.peak_mb)})"
-
-
-def _gigabytes(megabytes: float) -> str:
+def gigabytes(megabytes: float) -> str:
+    """Megabytes as people read them: 413 MB, 2.6 GB."""
     return f"{megabytes / 1024:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
 
 
@@ -130,7 +149,7 @@ def _place(state: StudyState, now: float) -> str:
     if state.machine_mb is not None and state.end is None:
         used, total = state.machine_mb
         trials = sum(job.memory_mb or 0.0 for job in state.running)
-        parts.append(f"memory {_gigabytes(used)} of {_gigabytes(total)}, trials {_gigabytes(trials)}")
+        parts.append(f"memory {gigabytes(used)} of {gigabytes(total)}, trials {gigabytes(trials)}")
     if state.heard and state.end is None and now - state.heard > _STALE:
         parts.append(f"last heard of {duration(now - state.heard)} ago")
     return "  ·  ".join(parts)

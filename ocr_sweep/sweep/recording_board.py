@@ -119,7 +119,7 @@ class RecordingBoard:
     def judged(self, trial: int, interval: Interval, sentence: str) -> None:
         """See `Board`."""
         with self.lock:
-            name = f"trial {trial}, the mean of its fresh seeds"
+            name = f"trial {trial}"
             self.state.best = JobState(name, "", "confirm", "", 1, {}, 0.0, "complete")
             self.state.best.value, self.state.best.low, self.state.best.high = interval.value, interval.low, interval.high
             self.state.sentence = sentence

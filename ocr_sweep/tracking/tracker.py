@@ -11,7 +11,7 @@ from ocr_sweep.config.paths import Paths
 from ocr_sweep.disk import read_json
 from ocr_sweep.errors import IntegrityError, NotFoundError
 from ocr_sweep.tracking.mlflow_client import connect, is_embedded, tracking_errors
-from ocr_sweep.tracking.record import KEY, OUTCOME, REASON, STUDY, Outcome, RunRecord
+from ocr_sweep.tracking.record import KEY, OUTCOME, REASON, ROLE, STUDY, SUMMARY, Outcome, RunRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -133,7 +133,7 @@ class Tracker:
         return RunRecord.of(run)
 
     def runs(self, study: str | None = None) -> list[RunRecord]:
-        """Read all runs of a study, or of every study, oldest first."""
+        """Read all trainings of a study, or of every study, oldest first; a study's summary is not one of them."""
         with self._errors():
             experiments = self.client.search_experiments()
             ids = [e.experiment_id for e in experiments if study is None or e.name == study]
@@ -148,7 +148,7 @@ class Tracker:
                     max_results=1000,
                     page_token=token,
                 )
-                records += [RunRecord.of(run) for run in page]
+                records += [RunRecord.of(run) for run in page if run.data.tags.get(ROLE) != SUMMARY]
                 token = page.token
                 if not token:
                     return records
