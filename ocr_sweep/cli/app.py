@@ -52,6 +52,7 @@ app.add_typer(models.app, name="models", help="Registered models: list and promo
 corpus.app.command("clean")(corpus_clean.clean)
 corpus.app.command("show")(corpus_clean.show)
 app.command("ui")(project.ui)
+app.command("dashboard")(project.dashboard)
 app.command("doctor")(project.doctor)
 
 _BUG = 1

@@ -132,7 +132,7 @@ def _note(study: StudyConfig, verdict: Verdict | None, sentence: str, trials: Tr
     lines = [f"**{study.question}**", f"{sentence[:1].upper()}{sentence[1:]}{mark}."]
     if verdict is not None:
         low, high = 100 * verdict.interval.low, 100 * verdict.interval.high
-        value = f"{100 * verdict.interval.value:.1f} % [{low:.1f}, {high:.1f}]{mark}"
+        value = f"{100 * verdict.interval.value:.1f} % (95 % interval {low:.1f} to {high:.1f}){mark}"
         lines.append(f"Trial {verdict.winner} reaches {verdict.metric} {value} over its fresh seeds; run `{verdict.run_id}`.")
     drawn = "The pictures are among the artifacts: how the search went, what mattered, and where the good trials lie."
     return "\n\n".join([*lines, *([drawn] if len(left_out) < 4 else []), *left_out])

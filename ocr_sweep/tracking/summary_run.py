@@ -39,7 +39,7 @@ def write_summary(
         StoreError: the tracking store is unavailable.
     """
     client = tracker.client
-    own = {STUDY: study, ROLE: SUMMARY}
+    own = {STUDY: study, ROLE: SUMMARY, "mlflow.source.name": "ocr-sweep", "mlflow.source.type": "LOCAL"}
     run_id = tracker.begin(experiment_id, key=_key(study), name=f"{study}-summary", tags=own, params={})
     with tracking_errors(client.tracking_uri):
         known = client.get_run(run_id)
