@@ -15,16 +15,21 @@ def start_of(pid: int) -> str:
     """Tells a process from every other that ever had its number: the boot of the machine, and the clock tick of its start.
 
     Raises:
+        ProcessLookupError: it has ended, though nobody may have asked how.
         OSError: there is no such process.
     """
-    ticks = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]
-    return f"{(_PROC / 'sys/kernel/random/boot_id').read_text().strip()}:{ticks}"
+    fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    if fields[0] in "ZX":
+        raise ProcessLookupError(f"process {pid} has ended")
+    return f"{(_PROC / 'sys/kernel/random/boot_id').read_text().strip()}:{fields[19]}"
 
 
 def lives(pid: int, start: str) -> bool:
     """Whether the process that began so is still there."""
     try:
         return start_of(pid) == start
+    except ProcessLookupError:
+        return False
     except OSError:
         return _is_hidden(pid)
 

@@ -57,7 +57,7 @@ def trial_sayings(paths: Paths, study: str, trial: str, follow: bool) -> Iterato
         raise NotFoundError(f"study '{study}' has no run '{name}'; `ocr-sweep runs list {study}` shows those that it has")
     with tempfile.TemporaryDirectory(prefix="ocr-sweep-") as kept:
         found = Tracker.open(paths).unproven(record.run_id, _LOG, Path(kept))
-        yield found.read_text(encoding="utf-8", errors="replace") if found else f"run {name} said nothing\n"
+        yield found.read_bytes().decode("utf-8", "replace") if found else f"run {name} said nothing\n"
 
 
 def _run_name(study: str, trial: str) -> str:

@@ -75,6 +75,8 @@ def test_a_supervisor_lives_only_under_its_own_start(tmp_path: Path) -> None:
     start = start_of(gone.pid)
     assert lives(gone.pid, start)
     gone.kill()
+    os.waitid(os.P_PID, gone.pid, os.WEXITED | os.WNOWAIT)
+    assert not lives(gone.pid, start), "one that has ended does not live, though its parent has not asked yet"
     gone.wait()
     assert not lives(gone.pid, start)
     died = StudyState("s", "m", pid=gone.pid, pid_start=start)
