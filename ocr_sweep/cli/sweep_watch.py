@@ -113,7 +113,7 @@ def _follow(file: Path, state: StudyState) -> StudyState | None:
                 live.update(picture(state, time.time()), refresh=True)
             else:
                 shown.print(state)
-            if key_pressed(_EVERY) == "q":
+            if key_pressed(_EVERY).lower() == "q":
                 return None
             state = read_state(file) or state
     state = read_state(file) or state  # its last act was to write how it ended

@@ -46,7 +46,7 @@ def write_summary(
         for tag in set(known.data.tags) - {*tags, *own, KEY}:
             if tag.startswith("ocr_sweep."):
                 client.delete_tag(run_id, tag)
-        _remove_artifacts(known.info.artifact_uri, [entry.path for entry in client.list_artifacts(run_id)])
+        _remove_artifacts(known.info.artifact_uri, client.tracking_uri, [entry.path for entry in client.list_artifacts(run_id)])
     tracker.upload(run_id, pictures)
     gone = {name: float("nan") for name in set(known.data.metrics) - set(metrics)}  # a metric cannot be taken back
     tracker.log_metrics(run_id, {**metrics, **gone}, timestamp=time.time_ns() // 1_000_000)
@@ -68,11 +68,11 @@ def _key(study: str) -> str:
     return f"{study}/{SUMMARY}"
 
 
-def _remove_artifacts(uri: str, names: list[str]) -> None:
+def _remove_artifacts(uri: str, tracking_uri: str, names: list[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        repository = get_artifact_repository(uri)
+        repository = get_artifact_repository(uri, tracking_uri)
         for name in names:
             repository.delete_artifacts(name)  # type: ignore[no-untyped-call]
