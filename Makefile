@@ -5,13 +5,13 @@ STUDY  ?=
 RUN    ?=
 SCALE  ?=
 STAGE  ?= production
-PORT   ?= 5000
+PORT   ?=
 STAMP  := .venv/.installed
 
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep ui compare promote reproduce doctor lint check test clean
+.PHONY: help setup sweep watch stop status ui dashboard compare promote reproduce doctor lint check test clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -33,8 +33,24 @@ sweep: $(STAMP) ## run a study, or go on with it: make sweep STUDY=unet_aug, or 
 	@$(call need,STUDY,a study,make sweep STUDY=unet_aug)
 	@$(BIN)/ocr-sweep sweep run $(STUDY) $(if $(SCALE),--scale $(SCALE))
 
+watch: $(STAMP) ## look at a study that runs in another terminal or in the background: make watch STUDY=unet_aug
+	@$(call need,STUDY,a study,make watch STUDY=unet_aug)
+	@$(BIN)/ocr-sweep sweep watch $(STUDY)
+
+stop: $(STAMP) ## stop a study after a checkpoint of every trial: make stop STUDY=unet_aug
+	@$(call need,STUDY,a study,make stop STUDY=unet_aug)
+	@$(BIN)/ocr-sweep sweep stop $(STUDY)
+
+status: $(STAMP) ## how every study is, or one: make status STUDY=unet_aug
+	@$(BIN)/ocr-sweep sweep status $(STUDY)
+
 ui: $(STAMP) ## the MLflow UI over this project's runs, on this machine only: make ui PORT=5000
-	@$(BIN)/ocr-sweep ui --port $(PORT)
+	@$(BIN)/ocr-sweep ui --port $(or $(PORT),5000)
+
+dashboard: $(STAMP) ## optuna-dashboard over this project's studies, on this machine only: make dashboard PORT=8080
+	@$(BIN)/python -c 'import optuna_dashboard' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dashboard]'
+	@$(BIN)/ocr-sweep dashboard --port $(or $(PORT),8080)
 
 compare: $(STAMP) ## a page that sets a study's arms side by side: make compare STUDY=backbones
 	@$(call need,STUDY,a study,make compare STUDY=backbones)

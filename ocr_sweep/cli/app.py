@@ -21,6 +21,8 @@ from ocr_sweep.cli import (
     project,
     runs,
     sweep,
+    sweep_status,
+    sweep_watch,
 )
 from ocr_sweep.errors import ConfigError, OcrSweepError, StoppedError, StoreError
 
@@ -40,12 +42,17 @@ corpus.app.command("generate")(corpus_generate.generate)
 corpus.app.command("list")(corpus_store.list_corpora)
 corpus.app.command("audit")(corpus_store.audit)
 corpus.app.command("gc")(corpus_store.gc)
-app.add_typer(sweep.app, name="sweep", help="Studies: run, list and check them.")
+app.add_typer(sweep.app, name="sweep", help="Studies: run, watch, stop, list and check them.")
+sweep.app.command("watch")(sweep_watch.watch)
+sweep.app.command("status")(sweep_status.status)
+sweep.app.command("stop")(sweep_watch.stop)
+sweep.app.command("logs")(sweep_status.logs)
 app.add_typer(runs.app, name="runs", help="Past trainings: list, compare and reproduce them.")
 app.add_typer(models.app, name="models", help="Registered models: list and promote them.")
 corpus.app.command("clean")(corpus_clean.clean)
 corpus.app.command("show")(corpus_clean.show)
 app.command("ui")(project.ui)
+app.command("dashboard")(project.dashboard)
 app.command("doctor")(project.doctor)
 
 _BUG = 1

@@ -1,4 +1,4 @@
-"""`ocr-sweep ui` and `ocr-sweep doctor`: the project as a whole."""
+"""`ocr-sweep ui`, `dashboard` and `doctor`: the project as a whole."""
 
 from __future__ import annotations
 
@@ -23,6 +23,23 @@ def ui(
         console.print("\n".join([f"the MLflow UI is at [bold]{address}[/bold]; Ctrl-C ends it", *links]), soft_wrap=True)
 
     serve(Paths.find(), port, ready)
+
+
+def dashboard(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on the loopback address.")] = 8080,
+) -> None:
+    """Serve optuna-dashboard over this project's studies, on this machine only and to look alone, until Ctrl-C.
+
+    Example: ocr-sweep dashboard --port 8081
+    """
+    from ocr_sweep.cli.console import console
+    from ocr_sweep.config.paths import Paths
+    from ocr_sweep.sweep.dashboard import serve_dashboard
+
+    def ready(address: str) -> None:
+        console.print(f"optuna-dashboard is at [bold]{address}/dashboard[/bold]; Ctrl-C ends it", soft_wrap=True)
+
+    serve_dashboard(Paths.find(), port, ready)
 
 
 def doctor() -> None:

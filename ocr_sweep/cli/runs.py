@@ -45,7 +45,7 @@ def reproduce(run: Annotated[str, typer.Argument(help="The ID of a run that comp
         for line in differences:
             console.print(f"  {line}", markup=False)
 
-    with LiveBoard(console, study=f"reproduction of {run}", metric="val/accuracy_macro") as board:
+    with LiveBoard(console, None, study=f"reproduction of {run}", metric="val/accuracy_macro") as board:
         result = reproduce(run, Paths.find(), board, announce)
     mark = simulated_mark(result.old.simulated)
     for name in JUDGED:

@@ -37,7 +37,7 @@ def run(
     from ocr_sweep.sweep.study_loop import run_study
     from ocr_sweep.tracking.tracker import Tracker
 
-    with LiveBoard(console, study=config.name, metric=config.metric) as board:
+    with LiveBoard(console, paths, study=config.name, metric=config.metric) as board:
         end = run_study(config, paths, board)
     tracker = Tracker.open(paths)
     _report(end, register(tracker, paths, tracker.run(end.verdict.run_id)))

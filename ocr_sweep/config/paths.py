@@ -86,6 +86,11 @@ class Paths:
         return self.cache / "representations"
 
     @property
+    def logs(self) -> Path:
+        """What studies said, and how each one is."""
+        return self.mlruns / "logs"
+
+    @property
     def reports(self) -> Path:
         """Pages written for people."""
         return self.root / "reports"

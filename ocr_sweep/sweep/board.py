@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from ocr_sweep.config.trial import TrialConfig
+from ocr_sweep.metrics import Interval
+from ocr_sweep.tracking.record import RunRecord
 
 Role = Literal["search", "confirm", "reproduce"]
 
@@ -42,6 +45,9 @@ class Job:
 class Board(Protocol):
     """Hears the life of a study."""
 
+    def opened(self, engine: str, records: Sequence[RunRecord]) -> None:
+        """The study is this process's alone; so its trainings run, and these it had in former sessions."""
+
     def building(self, what: str, done: int, total: int) -> None:
         """The corpus is being built: so much of one kind of work is done."""
 
@@ -57,12 +63,18 @@ class Board(Protocol):
     def ended(self, job: Job, outcome: str, metrics: dict[str, float], reason: str) -> None:
         """A job has ended and is recorded."""
 
+    def judged(self, trial: int, interval: Interval, sentence: str) -> None:
+        """The study has a winner: this trial, with the metric's mean over its fresh trainings."""
+
     def say(self, message: str) -> None:
         """A sentence for the reader."""
 
 
 class SilentBoard:
     """A board that shows nothing."""
+
+    def opened(self, engine: str, records: Sequence[RunRecord]) -> None:
+        """Nothing."""
 
     def building(self, what: str, done: int, total: int) -> None:
         """Nothing."""
@@ -77,6 +89,9 @@ class SilentBoard:
         """Nothing."""
 
     def ended(self, job: Job, outcome: str, metrics: dict[str, float], reason: str) -> None:
+        """Nothing."""
+
+    def judged(self, trial: int, interval: Interval, sentence: str) -> None:
         """Nothing."""
 
     def say(self, message: str) -> None:

@@ -22,6 +22,7 @@ from ocr_sweep.sweep.runner import Runner, Signals
 from ocr_sweep.sweep.search import Search
 from ocr_sweep.sweep.storage import VERDICT, open_study, storage_errors
 from ocr_sweep.sweep.study_jobs import StudyJobs
+from ocr_sweep.sweep.summary import Summary
 from ocr_sweep.tracking import record
 from ocr_sweep.tracking.provenance import provenance
 from ocr_sweep.tracking.record import RunRecord
@@ -53,15 +54,18 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
         engine = LocalEngine(timm=_needs_timm(study))
         engine.warm_up()
         tracker = Tracker.open(paths)
+        board.opened("local", tracker.runs(study.name))
         view = open_corpus(study.base.corpus, paths, signals.between(board.building))
         training_indices(view, study.base.training.leave_out)  # refuses to leave a class without images
         check_calibration(study.base, view)
         optuna_study = open_study(study, paths, view.fingerprint)
         search = Search(study, optuna_study, paths.optuna_url, board.say)
+        experiment_id = tracker.experiment(study.name, _about(study))
+        summary = Summary(study, optuna_study, tracker, experiment_id, board.say)
         runner = Runner(
             engine=engine,
             tracker=tracker,
-            experiment_id=tracker.experiment(study.name, _about(study)),
+            experiment_id=experiment_id,
             view=view,
             work=paths.work(study.name),
             slots=slots(study),
@@ -72,11 +76,14 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
             representations=paths.representations if shares_representations(study) else None,
         )
         jobs = StudyJobs(study, search, tracker, board, slots=runner.slots)
-        runner.drive(jobs.next_job, jobs.on_epoch, jobs.on_end)
-        records = tracker.runs(study.name)
-        verdict = judge(study, records, tracker, view)
+        with summary.of_failure():
+            runner.drive(jobs.next_job, jobs.on_epoch, jobs.on_end)
+            records = tracker.runs(study.name)
+            verdict = judge(study, records, tracker, view)
+        board.judged(verdict.winner, verdict.interval, verdict.sentence)
         with storage_errors(paths.optuna_url):
             optuna_study.set_user_attr(VERDICT, verdict.as_dict())
+            summary.write(verdict, verdict.sentence, records)
         shutil.rmtree(paths.work(study.name), ignore_errors=True)
         return StudyEnd(verdict, tuple(records), view)
 

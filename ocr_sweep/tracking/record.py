@@ -11,12 +11,13 @@ if TYPE_CHECKING:
 
 STUDY = "ocr_sweep.study"
 TRIAL = "ocr_sweep.trial"
-ROLE = "ocr_sweep.role"  # search, confirm or reproduce
+ROLE = "ocr_sweep.role"  # search, confirm or reproduce; or summary, of the one run that is no training
+SUMMARY = "summary"
 KEY = "ocr_sweep.key"  # one run per key: <study>/<trial>/<role>-<seed>
 SUPERSEDED = "ocr_sweep.superseded"  # of a run whose training was begun anew in another: the key that both had
 OUTCOME = "ocr_sweep.outcome"
 REASON = "ocr_sweep.reason"
-QUESTION = "mlflow.note.content"  # of an experiment: what the study asks
+QUESTION = "mlflow.note.content"  # of an experiment: what the study asks; of a summary: its words
 ARMS = "ocr_sweep.arms"  # of an experiment: the search path whose choices are compared
 REPORTED = "ocr_sweep.reported"  # of an experiment: published numbers to set beside ours, JSON
 CHOOSES_NOTHING = "ocr_sweep.chooses_nothing"  # of an experiment: its trials count as they are, like repetitions

@@ -1,4 +1,4 @@
-"""The MLflow UI: on the loopback address, as few processes as it can do with, gone with its parent."""
+"""Servers on the loopback address, gone with their parent: the MLflow UI, and whatever else can be looked at in a browser."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.errors import ConflictError, StoreError
 from ocr_sweep.tracking.mlflow_client import connect, is_embedded, without_password
 
-_HOST = "127.0.0.1"
+HOST = "127.0.0.1"
 _PATIENCE = 90.0  # seconds until the server must answer a real question
 
 
 def serve(paths: Paths, port: int, ready: Callable[[str, dict[str, str]], None]) -> None:
-    """Serve until a signal comes.
+    """Serve the MLflow UI until a signal comes.
 
     Args:
         ready: hears the address, and a link to the runs of each experiment, once the server answers.
@@ -32,20 +33,47 @@ def serve(paths: Paths, port: int, ready: Callable[[str, dict[str, str]], None])
     """
     if not is_embedded(paths) and paths.tracking_uri.startswith("http"):
         raise ConflictError(f"the runs are on a tracking server; its UI is at {without_password(paths.tracking_uri)}")
-    _require_free(port)
+    require_free(port, "ui")
     experiments = connect(paths).search_experiments()
-    with (paths.mlruns / "ui.log").open("wb") as log:
-        process = subprocess.Popen(
-            _command(paths, port), env=_environment(), start_new_session=True, stdout=log, stderr=subprocess.STDOUT
-        )
-    stop = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        address = f"http://{_HOST}:{port}"
-        _wait_until_ready(process, address)
+    question = urllib.request.Request(  # out of the database: the health page answers before it is usable
+        f"http://{HOST}:{port}/api/2.0/mlflow/experiments/search",
+        data=b'{"max_results": 1}',
+        headers={"Content-Type": "application/json"},
+    )
+
+    def answers(address: str) -> None:
         links = {e.name: f"{address}/#/experiments/{e.experiment_id}/runs?workflowType=machine_learning" for e in experiments}
         ready(address, {name: link for name, link in links.items() if name != "Default"})
+
+    serve_until_interrupted("MLflow", _command(paths, port), _environment(), paths.mlruns / "ui.log", question, answers)
+
+
+def serve_until_interrupted(
+    name: str,
+    command: list[str],
+    environment: dict[str, str],
+    log: Path,
+    question: urllib.request.Request,
+    ready: Callable[[str], None],
+) -> None:
+    """Run a server in a process group of its own until a signal comes, then end all of it.
+
+    Args:
+        log: file for what it says.
+        question: what it can answer once it is usable.
+        ready: hears the address then.
+
+    Raises:
+        StoreError: it does not come up, or ends by itself.
+    """
+    with log.open("wb") as said:
+        process = subprocess.Popen(command, env=environment, start_new_session=True, stdout=said, stderr=subprocess.STDOUT)
+    stop = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        _wait_until_ready(name, process, question, log)
+        ready(f"{question.type}://{question.host}")
         process.wait()
-        raise StoreError(f"the MLflow server ended by itself with exit code {process.returncode}")
+        raise StoreError(f"the {name} server ended by itself with exit code {process.returncode}; its words are in {log}")
     except KeyboardInterrupt:
         return
     finally:
@@ -58,17 +86,27 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _require_free(port: int) -> None:
+def require_free(port: int, target: str) -> None:
+    """Refuse a port that cannot be listened on.
+
+    Args:
+        target: of the Makefile; the message says how it takes another port.
+
+    Raises:
+        ConflictError: it is in use, or not for this user.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((_HOST, port))
+            probe.bind((HOST, port))
         except PermissionError:
             raise ConflictError(
-                f"port {port} may not be used by this user; write for example: make ui PORT={port + 5000}"
+                f"port {port} may not be used by this user; write for example: make {target} PORT={port + 5000}"
             ) from None
         except OSError:
-            raise ConflictError(f"port {port} is in use by another program; write for example: make ui PORT={port + 1}") from None
+            raise ConflictError(
+                f"port {port} is in use by another program; write for example: make {target} PORT={port + 1}"
+            ) from None
 
 
 def _command(paths: Paths, port: int) -> list[str]:
@@ -76,8 +114,8 @@ def _command(paths: Paths, port: int) -> list[str]:
         sys.executable, "-m", "mlflow", "server",
         "--backend-store-uri", paths.tracking_uri,
         "--default-artifact-root", paths.artifacts.as_uri(),
-        "--host", _HOST, "--port", str(port), "--workers", "1",
-        "--allowed-hosts", f"{_HOST}:{port},localhost:{port}",
+        "--host", HOST, "--port", str(port), "--workers", "1",
+        "--allowed-hosts", f"{HOST}:{port},localhost:{port}",
     ]  # fmt: skip
 
 
@@ -85,22 +123,18 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], address: str) -> None:
-    """Wait for an answer out of the database: the health page answers before it is usable."""
-    question = urllib.request.Request(
-        f"{address}/api/2.0/mlflow/experiments/search", data=b'{"max_results": 1}', headers={"Content-Type": "application/json"}
-    )
+def _wait_until_ready(name: str, process: subprocess.Popen[bytes], question: urllib.request.Request, log: Path) -> None:
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise StoreError(f"the MLflow server did not start: exit code {process.returncode}; its words are in mlruns/ui.log")
+            raise StoreError(f"the {name} server did not start: exit code {process.returncode}; its words are in {log}")
         try:
             with urllib.request.urlopen(question, timeout=10) as answer:
                 if answer.status == 200:
                     return
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
-    raise StoreError(f"the MLflow server did not answer within {_PATIENCE:.0f} s")
+    raise StoreError(f"the {name} server did not answer within {_PATIENCE:.0f} s; its words are in {log}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -13,7 +13,7 @@ from ocr_sweep.config.paths import Paths
 from ocr_sweep.disk import read_json, sync_file
 from ocr_sweep.errors import IntegrityError, NotFoundError, StoreError
 from ocr_sweep.tracking.mlflow_client import connect, is_embedded, tracking_errors
-from ocr_sweep.tracking.record import KEY, OUTCOME, REASON, STUDY, SUPERSEDED, Outcome, RunRecord
+from ocr_sweep.tracking.record import KEY, OUTCOME, REASON, ROLE, STUDY, SUMMARY, SUPERSEDED, Outcome, RunRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -184,7 +184,7 @@ class Tracker:
         return RunRecord.of(run)
 
     def runs(self, study: str | None = None) -> list[RunRecord]:
-        """Read all runs of a study, or of every study, oldest first; not those whose training was begun anew."""
+        """Read all trainings of a study, or of every study, oldest first: no summaries, and none that was begun anew."""
         with self._errors():
             experiments = self.client.search_experiments()
             ids = [e.experiment_id for e in experiments if study is None or e.name == study]
@@ -199,7 +199,9 @@ class Tracker:
                     max_results=1000,
                     page_token=token,
                 )
-                records += [RunRecord.of(run) for run in page if SUPERSEDED not in run.data.tags]
+                records += [
+                    RunRecord.of(run) for run in page if SUPERSEDED not in run.data.tags and run.data.tags.get(ROLE) != SUMMARY
+                ]
                 token = page.token
                 if not token:
                     return records
@@ -247,6 +249,13 @@ class Tracker:
                 f"artifact {name} of run {run_id} must have sha256 {expected}, but has {came}: it was changed or damaged"
             )
         return path
+
+    def unproven(self, run_id: str, name: str, into: Path) -> Path | None:
+        """Fetch an artifact that no manifest vouches for, a log say; None where the run has none of this name."""
+        try:
+            return self._download(run_id, name, into)
+        except NotFoundError:
+            return None
 
     def _download(self, run_id: str, name: str, into: Path) -> Path:
         folder = into / run_id
