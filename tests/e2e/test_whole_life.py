@@ -30,9 +30,11 @@ def client_of(root: Path) -> MlflowClient:
     return MlflowClient(paths_of(root).tracking_uri)
 
 
-def runs_of(root: Path) -> list[Run]:
+def runs_of(root: Path, role: str = "") -> list[Run]:
+    """The trainings, or the runs of another role."""
     client = client_of(root)
-    return list(client.search_runs([e.experiment_id for e in client.search_experiments()], order_by=["attributes.start_time"]))
+    found = client.search_runs([e.experiment_id for e in client.search_experiments()], order_by=["attributes.start_time"])
+    return [run for run in found if (run.data.tags["ocr_sweep.role"] == "summary") == (role == "summary")]
 
 
 def by_name(root: Path, name: str) -> Run:
@@ -102,6 +104,16 @@ def test_curves_have_one_point_an_epoch(finished: Path) -> None:
     selected = int(run.data.metrics["selected/epoch"])
     curve = {point.step: point.value for point in client.get_metric_history(run.info.run_id, "epoch/val/accuracy_macro")}
     assert curve[selected] == max(curve.values())
+
+
+def test_the_study_has_a_summary_with_its_verdict_and_pictures(finished: Path) -> None:
+    (summary,) = runs_of(finished, "summary")
+    assert (
+        summary.info.run_name == "tiny-summary"
+        and summary.data.tags["ocr_sweep.winner"] in (finished / "first_output.txt").read_text()
+    )
+    for name in ("history.png", "parallel.png", "slices.png"):
+        assert artifact(finished, summary, name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_numbers_of_record_are_the_numbers_of_the_exported_file(finished: Path) -> None:
