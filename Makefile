@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 STUDY  ?=
 RUN    ?=
+REPAIR ?=
 SCALE  ?=
 STAGE  ?= production
 PORT   ?=
@@ -64,8 +65,8 @@ reproduce: $(STAMP) ## train a past run again and get a verdict: make reproduce 
 	@$(call need,RUN,a run ID,make reproduce RUN=<id>)
 	@$(BIN)/ocr-sweep runs reproduce $(RUN)
 
-doctor: $(STAMP) ## look at the machine and the stores, change nothing
-	@$(BIN)/ocr-sweep doctor
+doctor: $(STAMP) ## prove that everything remembered agrees, change nothing; make doctor REPAIR=1 mends, STUDY=<study> limits
+	@$(BIN)/ocr-sweep doctor $(STUDY) $(if $(REPAIR),--repair)
 
 lint: $(STAMP) ## format, lint, types, layers, study files
 	@$(BIN)/ruff format --check --quiet .

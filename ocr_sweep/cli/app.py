@@ -17,6 +17,7 @@ from ocr_sweep.cli import (
     corpus_coverage,
     corpus_generate,
     corpus_store,
+    doctor,
     models,
     project,
     runs,
@@ -53,7 +54,7 @@ corpus.app.command("clean")(corpus_clean.clean)
 corpus.app.command("show")(corpus_clean.show)
 app.command("ui")(project.ui)
 app.command("dashboard")(project.dashboard)
-app.command("doctor")(project.doctor)
+app.command("doctor")(doctor.doctor)
 
 _BUG = 1
 _INTERRUPTED = 130

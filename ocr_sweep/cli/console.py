@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ocr_sweep.sweep.corpora import CorpusProgress
+if TYPE_CHECKING:
+    from ocr_sweep.sweep.corpora import CorpusProgress
 
 _WIDE = 150  # columns where nobody looks through a terminal
 

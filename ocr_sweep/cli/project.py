@@ -1,4 +1,4 @@
-"""`ocr-sweep ui`, `dashboard` and `doctor`: the project as a whole."""
+"""`ocr-sweep ui` and `dashboard`: the stores in the pages of MLflow and of Optuna."""
 
 from __future__ import annotations
 
@@ -40,21 +40,3 @@ def dashboard(
         console.print(f"optuna-dashboard is at [bold]{address}/dashboard[/bold]; Ctrl-C ends it", soft_wrap=True)
 
     serve_dashboard(Paths.find(), port, ready)
-
-
-def doctor() -> None:
-    """Look at the machine, the fonts and the stores, change nothing, and say what would stop a study.
-
-    Example: ocr-sweep doctor
-    """
-    from ocr_sweep.cli.checks import examine
-    from ocr_sweep.cli.console import console
-    from ocr_sweep.config.paths import Paths
-    from ocr_sweep.errors import EvidenceError
-
-    findings = examine(Paths.find())
-    for finding in findings:
-        console.print(f"{'[green]ok[/green]   ' if finding.fine else '[red]wrong[/red]'} {finding.subject}: {finding.sentence}")
-    wrong = [finding for finding in findings if not finding.fine]
-    if wrong:
-        raise EvidenceError(f"{len(wrong)} of {len(findings)} checks failed: {', '.join(finding.subject for finding in wrong)}")

@@ -71,6 +71,13 @@ def _move(tracker: Tracker, version: Version, former: Version | None, stage: Sta
             client.set_registered_model_alias(version.name, stage, str(version.number))
 
 
+def set_stage(tracker: Tracker, name: str, number: int, stage: str) -> None:
+    """Give a version a stage and leave its alias and all others alone; for who holds the lock."""
+    with tracking_errors(tracker.client.tracking_uri), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tracker.client.transition_model_version_stage(name, str(number), stage, archive_existing_versions=False)
+
+
 def prove(tracker: Tracker, record: RunRecord) -> Parity:
     """Fetch a run's ONNX and weights, compare both with their recorded hashes, and with each other on the probe images.
 

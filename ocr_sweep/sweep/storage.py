@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.trial import TrialState
 from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -75,6 +76,24 @@ def find_verdict(study_name: str, paths: Paths) -> dict[str, Any] | None:
             return None
         verdict: dict[str, Any] | None = optuna.load_study(study_name=study_name, storage=storage).user_attrs.get(VERDICT)
         return verdict
+
+
+def tell(url: str, study: str, trial: int, state: str, value: float | None, run_id: str) -> None:
+    """Tell how a trial ended whose end is recorded everywhere else; telling twice is telling once.
+
+    Args:
+        state: Optuna's name of it, e.g. PRUNED.
+
+    Raises:
+        StoreError: the database cannot be reached.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with storage_errors(url):
+        opened = optuna.load_study(study_name=study, storage=url)
+        frozen = opened.get_trials(deepcopy=False)[trial]
+        if not frozen.state.is_finished():
+            opened._storage.set_trial_user_attr(frozen._trial_id, RUN_ID, run_id)
+            opened.tell(trial, value, state=TrialState[state])
 
 
 @contextmanager

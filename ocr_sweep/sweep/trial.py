@@ -98,8 +98,10 @@ def _ending(attempt: Attempt, watch: _Watch) -> tuple[Ending, str]:
             return _work(attempt, watch), ""
     except (StoreError, ProcessDiedError):
         raise
-    except OcrSweepError as error:
+    except TrialFailedError as error:
         return "failed", str(error)
+    except OcrSweepError as error:
+        return "failed", f"mistake: {error}"
     except Exception as error:
         traceback.print_exc()
         return "failed", f"bug: {type(error).__name__}: {error}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -75,8 +76,12 @@ def test_a_study_on_a_tracking_server(project: Callable[..., Path], server: str,
     assert promoted.code == 0 and run_id in promoted.out, promoted.err
     assert here(root, "runs", "compare", "--study", "tiny", **settings).code == 0
     refused(here(root, "ui", **settings), 5, "the runs are on a tracking server", server)
+    looked = here(root, "doctor", "tiny", **settings)
+    assert looked.code == 0 and "2 trials and 4 runs, all agree" in looked.out, looked.out
     for onnx in (tmp_path / "remote").rglob("model.onnx"):
         onnx.unlink()
+    looked = here(root, "doctor", "tiny", "--json", **settings)
+    assert looked.code == 3 and {one["invariant"] for one in json.loads(looked.out)["violations"]} == {"I5"}
     refused(here(root, "models", "promote", "--study", "tiny", **settings), 3, "cannot be promoted", "model/model.onnx")
 
 

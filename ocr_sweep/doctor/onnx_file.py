@@ -1,0 +1,37 @@
+"""What an exported file must be, found out without the exporter."""
+
+from __future__ import annotations
+
+import json
+
+import onnx
+
+_DOMAINS = {"", "ai.onnx"}  # operators of ONNX itself
+_CHARSET = "ocr_sweep.charset"
+
+
+def problem_of(content: bytes, chars: str) -> str | None:
+    """What is wrong with an ONNX file for a charset, as the rest of a sentence; None: nothing."""
+    try:
+        file = onnx.load_model_from_string(content)
+        onnx.checker.check_model(file)
+    except Exception as error:  # protobuf and the checker have their own trees
+        return f"must be a valid ONNX file, but: {str(error).splitlines()[0][:200]}"
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in file.graph.initializer):
+        return "must hold its weights itself, but names another file for them"
+    foreign = {node.domain for node in file.graph.node} - _DOMAINS
+    if foreign:
+        return f"must use ONNX's own operators alone, but uses those of {', '.join(sorted(foreign))}"
+    metadata = {entry.key: entry.value for entry in file.metadata_props}
+    if _charset(metadata) != list(chars):
+        return f"must carry the charset of config.yaml, {len(chars)} characters, but carries another"
+    classes = file.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
+    return None if classes == len(chars) else f"must have {len(chars)} classes, but has {classes}"
+
+
+def _charset(metadata: dict[str, str]) -> list[str] | None:
+    try:
+        found = json.loads(metadata.get(_CHARSET, "null"))
+    except ValueError:
+        return None
+    return found if isinstance(found, list) else None
