@@ -29,6 +29,7 @@ from ocr_sweep.sweep.storage import tell
 from ocr_sweep.tracking.record import Outcome
 from ocr_sweep.tracking.tracker import Tracker
 
+_ROUNDS = 3  # one change may open the way for another: a run is ended, its hashes are tagged, its trial is told
 _GOES_ON = "goes on when the study is run again"
 
 
@@ -70,8 +71,13 @@ def _under_lock(paths: Paths, name: str, say: Callable[[str], None]) -> int:
         except ConflictError:
             say(f"study {name} is being run, and left alone")
             return 0
-        (study,) = gather(paths, name).studies
-        return _make(_of_study(study, paths), say)
+        total = 0
+        for _ in range(_ROUNDS):
+            made = _make(_of_study(gather(paths, name).studies[0], paths), say)
+            total += made
+            if not made:
+                break
+        return total
 
 
 def _make(changes: Iterator[Change], say: Callable[[str], None]) -> int:

@@ -18,7 +18,7 @@ import yaml
 
 from ocr_sweep.config.fingerprint import file_sha256
 from ocr_sweep.config.trial import TrialConfig
-from ocr_sweep.disk import new_aside, read_json, store_errors, sync_directory, write_bytes, write_json
+from ocr_sweep.disk import make_directory, new_aside, read_json, store_errors, sync_directory, write_bytes, write_json
 from ocr_sweep.errors import IntegrityError
 
 Ending = Literal["complete", "pruned", "failed", "stopped", "no-store"]
@@ -66,7 +66,7 @@ class Attempt:
             representations: where the trial may share its representation with others; None: it shares none.
         """
         with store_errors(f"preparing {self.folder}"):
-            self.result.mkdir(parents=True, exist_ok=True)
+            make_directory(self.result)
         if not self._job.exists():
             write_bytes(self.result / CONFIG, config_yaml(config).encode())
             write_json(self.result / PROVENANCE, provenance)
@@ -116,11 +116,14 @@ class Attempt:
 
     def append(self, event: Event) -> None:
         """Write an event down; once this returns it survives a kill."""
-        line = json.dumps(vars(event), allow_nan=False) + "\n"
-        with store_errors(f"writing {self._events}"), self._events.open("a", encoding="utf-8") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        line, first = json.dumps(vars(event), allow_nan=False) + "\n", not self._events.exists()
+        with store_errors(f"writing {self._events}"):
+            with self._events.open("a", encoding="utf-8") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+            if first:
+                sync_directory(self.folder)  # its name, too
 
     def events(self) -> list[Event]:
         """All whole events, in order; a line torn by a kill is not one of them."""
@@ -137,7 +140,8 @@ class Attempt:
 
     def heal_events(self) -> None:
         """Mend what a kill left: end a torn last line, and remove files that never got their name."""
-        for aside in [*self.result.rglob(".*.tmp"), *self.folder.glob(".*.pt.*.tmp")]:
+        mine = (*self.folder.glob(".*.pt.*.tmp"), *self.folder.glob(f".{self._outcome.name}.*.tmp"))
+        for aside in (*self.result.rglob(".*.tmp"), *mine):
             aside.unlink(missing_ok=True)
         if self._events.exists() and not self._events.read_bytes().endswith(b"\n"):
             with store_errors(f"writing {self._events}"), self._events.open("ab") as file:

@@ -20,7 +20,7 @@ from ocr_sweep.config.fingerprint import canonical_json
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.study import StudyConfig, flatten
 from ocr_sweep.config.trial import TrialConfig
-from ocr_sweep.disk import created_aside, file_lock, store_errors
+from ocr_sweep.disk import created_aside, file_lock, make_directory, store_errors
 from ocr_sweep.errors import ConflictError, StoreError
 from ocr_sweep.tracking.mlflow_client import without_password
 
@@ -41,7 +41,7 @@ def open_study(study: StudyConfig, paths: Paths, corpus_fingerprint: str) -> opt
     identity = {**study.identity(), "corpus_fingerprint": corpus_fingerprint}
     with storage_errors(paths.optuna_url):
         with store_errors(f"creating {paths.mlruns}"):
-            paths.mlruns.mkdir(parents=True, exist_ok=True)
+            make_directory(paths.mlruns)
         with file_lock(paths.lock("optuna-store"), wait=True):
             _create_database(paths.optuna_url)
             storage = optuna.storages.RDBStorage(paths.optuna_url, engine_kwargs={"connect_args": _patience(paths.optuna_url)})

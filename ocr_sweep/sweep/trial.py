@@ -21,7 +21,7 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from ocr_sweep.config.trial import TrialConfig
-from ocr_sweep.disk import file_lock, read_json, store_errors, write_bytes, write_json
+from ocr_sweep.disk import file_lock, make_directory, read_json, store_errors, write_bytes, write_json
 from ocr_sweep.errors import OcrSweepError, ProcessDiedError, StoreError, TrialFailedError
 from ocr_sweep.export.onnx_file import export_onnx
 from ocr_sweep.export.parity import check_parity
@@ -38,7 +38,8 @@ from ocr_sweep.training.score import score
 from ocr_sweep.training.train import Files, Finished, train
 from ocr_sweep.training.trainer import predict_logits
 
-importlib.import_module("torch._dynamo")  # the first AdamW would import it, a second in every trial; the fork server pays once
+for _late in ("torch._dynamo", "pyarrow.dataset"):  # the first AdamW and the first Parquet file would import them, a second each
+    importlib.import_module(_late)  # in every trial; the fork server pays once
 
 _PROBE_IMAGES = 64
 _CONFUSABLE = 5  # look-alikes of a class that it is told from
@@ -144,7 +145,7 @@ def seal_results(attempt: Attempt, config: TrialConfig, view: CorpusView, finish
     """
     trained, model = finished.trained, finished.trained.model.cpu()
     onnx_path = attempt.result / ONNX
-    onnx_path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(onnx_path.parent)
     write_bytes(attempt.result / WEIGHTS, _weights(model))
     export_onnx(model, onnx_path, chars=view.chars, image_size=config.image_size)
     scorer = Scorer(onnx_path, threads=config.training.threads)

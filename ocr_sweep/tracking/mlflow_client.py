@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ocr_sweep.config.paths import Paths
-from ocr_sweep.disk import created_aside, file_lock, store_errors
+from ocr_sweep.disk import created_aside, file_lock, make_directory, store_errors
 from ocr_sweep.errors import StoreError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def connect(paths: Paths) -> MlflowClient:
             client.search_experiments(max_results=1)
             return client
         with store_errors(f"creating {paths.mlruns}"):
-            paths.artifacts.mkdir(parents=True, exist_ok=True)
+            make_directory(paths.artifacts)
         with file_lock(paths.lock("mlflow-store"), wait=True):
             if not paths.mlflow_db.exists():
                 _create_database(paths)

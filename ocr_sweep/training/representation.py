@@ -11,7 +11,7 @@ from typing import Any
 
 from ocr_sweep.config.fingerprint import fingerprint
 from ocr_sweep.config.trial import TrialConfig
-from ocr_sweep.disk import file_lock, store_errors
+from ocr_sweep.disk import file_lock, make_directory, store_errors
 from ocr_sweep.errors import ConflictError
 from ocr_sweep.models import Network
 from ocr_sweep.models.checkpoint import load_checkpoint, save_checkpoint
@@ -80,7 +80,7 @@ class RepresentationStore:
             StoreError: the disk refuses.
         """
         with store_errors(f"writing {self._file(key)}"):
-            self._file(key).parent.mkdir(parents=True, exist_ok=True)
+            make_directory(self._file(key).parent)
         save_checkpoint(self._file(key), representation.state())
 
     @contextmanager

@@ -124,11 +124,15 @@ class Plant:
 PLANTS: list[Plant] = []
 
 
-def plant(invariant: str, *, mended: bool = False, quick: bool = True) -> Callable[[Callable[[Hands], None]], None]:
+Make = Callable[[Hands], None]
+
+
+def plant(invariant: str, *, mended: bool = False, quick: bool = True) -> Callable[[Make], Make]:
     """Register a way to break an invariant."""
 
-    def register(make: Callable[[Hands], None]) -> None:
+    def register(make: Make) -> Make:
         PLANTS.append(Plant(invariant, make.__name__, make, mended, quick))
+        return make
 
     return register
 

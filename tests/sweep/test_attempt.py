@@ -94,10 +94,12 @@ def test_a_line_that_is_no_event_is_passed_over(line: bytes, attempt: Attempt) -
 
 
 def test_an_event_is_synced_before_it_counts(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[int] = []
-    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_size))
-    attempt.append(EVENTS[0])
-    assert synced == [(attempt.folder / "events.jsonl").stat().st_size]
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.readlink(f"/proc/self/fd/{handle}")))  # noqa: PTH115
+    for event in EVENTS[:2]:
+        attempt.append(event)
+    file = str(attempt.folder / "events.jsonl")
+    assert synced == [file, str(attempt.folder), file], "the file's name, too, when it is new"
 
 
 def test_an_event_must_be_finite(attempt: Attempt) -> None:
@@ -154,6 +156,7 @@ def test_a_missing_or_torn_manifest_is_an_integrity_error(manifest: bytes | None
 def test_what_a_kill_left_half_written_is_swept_away(attempt: Attempt) -> None:
     """And what the supervisor may be writing at this moment is not."""
     left = [attempt.result / ".weights.safetensors.0123abcd.tmp", attempt.folder / ".checkpoint.pt.0123abcd.tmp"]
+    left.append(attempt.folder / ".outcome.json.0123abcd.tmp")
     kept = [attempt.folder / ".wish.0123abcd.tmp", attempt.result / "config.yaml"]
     for path in [*left, kept[0]]:
         path.write_bytes(b"half")
