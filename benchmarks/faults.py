@@ -145,8 +145,8 @@ def judged(root: Path, log: Log, tally: Tally) -> None:
                 begun[name, epoch] += 1
                 if name in ended:
                     tally.problems.append(f"{name} had ended, and epoch {epoch} was trained")
-                if epoch > done.get(name, 0) + 1 or epoch < done.get(name, 0):
-                    tally.problems.append(f"{name} went on with epoch {epoch} after epoch {done.get(name, 0)} was done")
+                if epoch <= done.get(name, 0):
+                    tally.problems.append(f"{name} went on with epoch {epoch} although epoch {done[name]} was done")
             case "epoch":
                 name, epoch, metrics = fact
                 done[name] = max(done.get(name, 0), epoch)

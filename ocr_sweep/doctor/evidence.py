@@ -76,7 +76,8 @@ class StudyEvidence:
 
     name: str
     optuna: Study | None  # None where Optuna knows none of this name
-    runs: tuple[Run, ...]
+    runs: tuple[Run, ...]  # its trainings
+    summaries: tuple[Run, ...]  # what its ends were put into words in
     folders: tuple[Folder, ...]
     running: bool  # somebody runs it now
     files: Mapping[str, RunFiles] = field(repr=False)  # by run, where they can be read
@@ -168,7 +169,8 @@ def gather(paths: Paths, only: str | None = None, *, quick: bool = False) -> Evi
     unread: dict[str, None] = {}
     studies = []
     for name in sorted(names if only is None else {only}):
-        runs = tuple(run for run in tracking.runs if run.study == name)
+        mine = [run for run in tracking.runs if run.study == name]
+        runs = tuple(run for run in mine if run.role != words.SUMMARY)
         files: dict[str, RunFiles] = {}
         for run in runs:
             artifacts = artifacts_at(run.artifacts, server)
@@ -181,6 +183,7 @@ def gather(paths: Paths, only: str | None = None, *, quick: bool = False) -> Evi
                 name=name,
                 optuna=optuna.get(name),
                 runs=runs,
+                summaries=tuple(run for run in mine if run.role == words.SUMMARY),
                 folders=tuple(folders(name, paths)),
                 running=name in busy or is_run(name, paths),
                 files=files,

@@ -117,7 +117,7 @@ def _judged_as_pair(study: StudyEvidence) -> list[Run]:
 
 def _owners(study: StudyEvidence, paths: Paths) -> Iterator[Violation]:
     """I3: what says that it is running is being run."""
-    for run in study.runs:
+    for run in (*study.runs, *study.summaries):
         alive = is_reproduced(run, paths) if run.role == "reproduce" else study.running
         if run.status == "RUNNING" and not run.deleted and not alive:
             what = "a run that says RUNNING must be run by somebody, but nobody runs the study"

@@ -82,7 +82,7 @@ class Run:
 
     @property
     def role(self) -> str:
-        """search, confirm or reproduce."""
+        """search, confirm, reproduce or summary."""
         return self.tags.get(words.ROLE, "")
 
     @property

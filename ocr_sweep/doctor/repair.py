@@ -97,6 +97,9 @@ def _of_study(study: StudyEvidence, paths: Paths) -> Iterator[Change]:
             yield from _ending(study, run, told.get(run.run_id), paths, tracker)
             yield from _tags(study, run, tracker)
             yield from _reason(run, tracker)
+    for summary in study.summaries:
+        if summary.status == "RUNNING" and not summary.deleted:
+            yield Change("I3", summary.where, "RUNNING", "KILLED, stopped", _stopping(tracker, summary))
     for trial in study.trials:
         if not trial.finished and (recorded := study.run_of(trial)) is not None:
             yield from _telling(study, trial, recorded, paths)
@@ -117,6 +120,10 @@ def _ending(study: StudyEvidence, run: Run, told: Trial | None, paths: Paths, tr
         f"{words.STATUS[wanted]}, {wanted}",
         lambda: tracker.finish(run.run_id, Outcome(wanted), reason),
     )
+
+
+def _stopping(tracker: Tracker, run: Run) -> Callable[[], None]:
+    return lambda: tracker.finish(run.run_id, Outcome.STOPPED, "is written anew when the study is run again")
 
 
 def _true_outcome(study: StudyEvidence, run: Run, told: Trial | None) -> str | None:

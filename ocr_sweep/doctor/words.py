@@ -7,6 +7,7 @@ from typing import Final
 STUDY: Final = "ocr_sweep.study"
 TRIAL: Final = "ocr_sweep.trial"
 ROLE: Final = "ocr_sweep.role"
+SUMMARY: Final = "summary"  # the role of the one run of a study that is no training
 KEY: Final = "ocr_sweep.key"
 OUTCOME: Final = "ocr_sweep.outcome"
 REASON: Final = "ocr_sweep.reason"

@@ -201,6 +201,11 @@ def a_confirming_run_that_says_running(hands: Hands) -> None:
     hands.tag(hands.loser, "outcome", None)
 
 
+@plant("I3", mended=True)
+def a_summary_that_says_running(hands: Hands) -> None:
+    hands.mlflow("UPDATE runs SET status = 'RUNNING' WHERE name = 'tiny-summary'")
+
+
 @plant("I4")
 def a_number_that_was_left_out(hands: Hands) -> None:
     hands.optuna("UPDATE trials SET number = 9 WHERE number = ?", hands.unconfirmed)

@@ -14,7 +14,8 @@ from ocr_sweep.tracking.record import Outcome
 
 def test_tags_files_and_attributes_have_the_names_that_are_written() -> None:
     for name in (
-        "STUDY", "TRIAL", "ROLE", "KEY", "OUTCOME", "REASON", "CORPUS", "REPRODUCES", "SUPERSEDED", "ONNX_SHA256",
+        "STUDY", "TRIAL", "ROLE", "KEY", "OUTCOME", "REASON", "CORPUS", "REPRODUCES", "SUMMARY",
+        "SUPERSEDED", "ONNX_SHA256",
         "WEIGHTS_SHA256",
     ):  # fmt: skip
         assert getattr(words, name) == getattr(record, name)

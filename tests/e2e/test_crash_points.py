@@ -30,7 +30,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         drivers.append(
             subprocess.Popen(command, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         )
-    said = [driver.communicate(timeout=900) for driver in drivers]
+    said = [driver.communicate(timeout=1800) for driver in drivers]
     assert all(driver.returncode == 0 for driver in drivers), said
     return [json.loads(out.splitlines()[-1]) for out, _ in said]
 
