@@ -23,9 +23,12 @@ from pathlib import Path
 
 from ocr_sweep.config.load import load_study
 from ocr_sweep.config.paths import Paths
+from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.sweep.attempt import CONFIG, read_config
-from ocr_sweep.sweep.study_loop import slots
+from ocr_sweep.sweep.machine import this_machine
+from ocr_sweep.sweep.needs import Needs
+from ocr_sweep.sweep.slots import num_slots
 from ocr_sweep.tracking.tracker import Tracker
 
 ROOT = Path(__file__).parents[1]
@@ -71,25 +74,32 @@ def main() -> int:
         began = time.perf_counter()
         _ocr_sweep(folder, "sweep", "run", name)
         study_seconds = time.perf_counter() - began
-        num_slots = slots(study)
+        slots = _slots(study)
         configs, store = _trained(name, paths)
         began = time.perf_counter()
-        bare = _bare(configs, store, num_slots)
+        bare = _bare(configs, store, slots)
         pool_seconds = time.perf_counter() - began
     ratio = study_seconds / pool_seconds
     result = {
         "trainings": len(configs),
-        "slots": num_slots,
+        "slots": slots,
         "study_seconds": round(study_seconds, 1),
-        "bare_seconds_over_slots": round(sum(bare) / num_slots, 1),
+        "bare_seconds_over_slots": round(sum(bare) / slots, 1),
         "bare_seconds_as_a_pool": round(pool_seconds, 1),
         "ratio": round(ratio, 3),
-        "ratio_to_the_sum_over_slots": round(study_seconds / (sum(bare) / num_slots), 3),
+        "ratio_to_the_sum_over_slots": round(study_seconds / (sum(bare) / slots), 3),
         "limit": LIMIT,
         "cores": os.cpu_count(),
     }
     print(json.dumps(result))  # noqa: T201
     return 0 if ratio <= LIMIT else 1
+
+
+def _slots(study: StudyConfig) -> int:
+    """Trainings at a time, as the study runs them here."""
+    needs = Needs(num_classes=0, count_cores=study.workers is None, gpu_share=study.gpu_share)
+    machine = this_machine()
+    return num_slots([machine], needs.of(study.base, on_gpus=bool(machine.gpus), with_memory=False), study.workers)
 
 
 def _ocr_sweep(home: str, *arguments: str) -> None:

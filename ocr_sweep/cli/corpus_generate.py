@@ -40,7 +40,7 @@ def generate(
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.corpus.gan import GanOrder, GanSettings, plan_gan
     from ocr_sweep.corpus.gan import generate as run
-    from ocr_sweep.sweep.runner import Signals
+    from ocr_sweep.sweep.signals import Signals
 
     paths = Paths.find()
     folder = _folder(out, paths.data)

@@ -133,9 +133,9 @@ class StudyConfig(Strict):
     metric: str  # of the validation sets; trials are compared by it
     direction: Literal["maximize", "minimize"]
     trials: int = Field(ge=1, le=100_000)  # finished trials, resumed sessions counted in
-    workers: int | None = Field(
-        default=None, ge=1, le=1024
-    )  # trials at a time; null: one per `training.threads` x `training.devices` cores
+    # trials at a time, if GPUs and memory allow; null: as many as the cores hold, too, at `training.threads` x `training.devices`
+    workers: int | None = Field(default=None, ge=1, le=1024)
+    gpu_share: float = Field(default=1.0, gt=0, le=1)  # of a GPU that a trial takes; 0.5: two trials on each
     max_failures: int = Field(default=5, ge=1, le=1000)  # so many failed trials in a row stop the study
     confirm: ConfirmConfig
     sampler: SamplerConfig
@@ -171,6 +171,15 @@ class StudyConfig(Strict):
         if unknown:
             raise ValueError(
                 f"reported.values: must name arms, which are {', '.join(map(str, space.labels))}, but got {', '.join(unknown)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_shared_gpu_is_one(self) -> Self:
+        if self.gpu_share < 1 and self.base.training.devices > 1:
+            raise ValueError(
+                "gpu_share: trials on several devices take whole GPUs, "
+                f"but got (gpu_share={self.gpu_share:g}, base.training.devices={self.base.training.devices}); leave gpu_share out"
             )
         return self
 

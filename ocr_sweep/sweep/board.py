@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.metrics import Interval
-from ocr_sweep.tracking.record import RunRecord
+from ocr_sweep.tracking.record import Outcome, RunRecord
 
 Role = Literal["search", "confirm", "reproduce"]
 
@@ -40,6 +40,17 @@ class Job:
     def key(self) -> str:
         """Finds the run in the tracking store, however often it is looked for."""
         return f"{self.study}/{self.folder}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a job ended."""
+
+    job: Job
+    run_id: str
+    outcome: Outcome
+    metrics: dict[str, float]
+    reason: str
 
 
 class Board(Protocol):

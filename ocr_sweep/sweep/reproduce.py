@@ -17,10 +17,14 @@ from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import file_lock, read_json
 from ocr_sweep.errors import EvidenceError
 from ocr_sweep.sweep.attempt import CONFIG, PREDICTIONS, PROVENANCE, read_config
-from ocr_sweep.sweep.board import Board, Job
+from ocr_sweep.sweep.board import Board, Job, Result
 from ocr_sweep.sweep.corpora import open_corpus
-from ocr_sweep.sweep.engine import LocalEngine
-from ocr_sweep.sweep.runner import Result, Runner, Signals
+from ocr_sweep.sweep.local_engine import LocalEngine
+from ocr_sweep.sweep.needs import Needs
+from ocr_sweep.sweep.placing import Placing
+from ocr_sweep.sweep.runner import Runner
+from ocr_sweep.sweep.signals import Signals
+from ocr_sweep.sweep.starting import Starter
 from ocr_sweep.tracking import record as tag
 from ocr_sweep.tracking.provenance import differences, provenance
 from ocr_sweep.tracking.record import Outcome, RunRecord
@@ -87,18 +91,17 @@ def reproduce(run_id: str, paths: Paths, board: Board, announce: Callable[[Seque
         with file_lock(
             paths.lock(f"reproduce-{run_id}"), wait=False, busy=f"run {run_id} is being reproduced by another process"
         ):
-            runner = Runner(
+            starter = Starter(
                 engine=engine,
                 tracker=tracker,
                 experiment_id=tracker.experiment(old.study, {}),
                 view=view,
                 work=paths.work(".reproduce"),
-                slots=1,
-                max_failures=2,  # more than the one training: how it failed is ours to say
                 provenance=now,
                 board=board,
-                signals=signals,
             )
+            placing = Placing(engine, Needs(view.num_classes), 1, board)
+            runner = Runner(starter, placing, signals, max_failures=2)  # more than the one: how it failed is ours to say
             new = _unjudged(old, tracker) or _train(runner, _job(old, config, tracker)).run_id
             return _compare(tracker, old, tracker.run(new), different)
 

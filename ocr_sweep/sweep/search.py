@@ -12,8 +12,7 @@ from pydantic import ValidationError
 
 from ocr_sweep.config.study import CategoricalRange, FloatRange, IntRange, StudyConfig, is_active
 from ocr_sweep.errors import ConfigError
-from ocr_sweep.sweep.board import Job
-from ocr_sweep.sweep.runner import Result
+from ocr_sweep.sweep.board import Job, Result
 from ocr_sweep.sweep.storage import RUN_ID, make_sampler, storage_errors
 from ocr_sweep.tracking.record import Outcome
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from ocr_sweep.config.study import StudyConfig
-from ocr_sweep.sweep.board import Board, Job
+from ocr_sweep.sweep.board import Board, Job, Result
 from ocr_sweep.sweep.confirm import confirm_jobs
-from ocr_sweep.sweep.runner import Result
 from ocr_sweep.sweep.search import Search
 from ocr_sweep.tracking.tracker import Tracker
 
@@ -54,7 +53,7 @@ class StudyJobs:
         """Tell Optuna how a trial ended; a confirming training is recorded in the tracking store alone."""
         if result.job.role == "search":
             self._search.on_end(result)
-            self._searching.remove(result.job.trial)
+            self._searching.discard(result.job.trial)  # a recorded end may be told again
 
     def _confirming_base(self) -> list[Job]:
         """Fresh seeds of trial 0, once it is complete."""

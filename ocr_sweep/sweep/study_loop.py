@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +16,13 @@ from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.board import Board
 from ocr_sweep.sweep.confirm import Verdict, judge
 from ocr_sweep.sweep.corpora import open_corpus
-from ocr_sweep.sweep.engine import LocalEngine
-from ocr_sweep.sweep.runner import Runner, Signals
+from ocr_sweep.sweep.local_engine import LocalEngine
+from ocr_sweep.sweep.needs import Needs
+from ocr_sweep.sweep.placing import Placing
+from ocr_sweep.sweep.runner import Runner
 from ocr_sweep.sweep.search import Search
+from ocr_sweep.sweep.signals import Signals
+from ocr_sweep.sweep.starting import Starter
 from ocr_sweep.sweep.storage import VERDICT, open_study, storage_errors
 from ocr_sweep.sweep.study_jobs import StudyJobs
 from ocr_sweep.sweep.summary import Summary
@@ -62,20 +65,21 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
         search = Search(study, optuna_study, paths.optuna_url, board.say)
         experiment_id = tracker.experiment(study.name, _about(study))
         summary = Summary(study, optuna_study, tracker, experiment_id, board.say)
-        runner = Runner(
+        starter = Starter(
             engine=engine,
             tracker=tracker,
             experiment_id=experiment_id,
             view=view,
             work=paths.work(study.name),
-            slots=slots(study),
-            max_failures=study.max_failures,
             provenance=provenance(paths.root, view),
             board=board,
-            signals=signals,
             representations=paths.representations if shares_representations(study) else None,
         )
-        jobs = StudyJobs(study, search, tracker, board, slots=runner.slots)
+        needs = Needs(view.num_classes, count_cores=study.workers is None, gpu_share=study.gpu_share)
+        needs.learn(tracker.runs(study.name))
+        placing = Placing(engine, needs, study.workers, board)
+        jobs = StudyJobs(study, search, tracker, board, slots=placing.num_slots(study.base))
+        runner = Runner(starter, placing, signals, max_failures=study.max_failures)
         with summary.of_failure():
             runner.drive(jobs.next_job, jobs.on_epoch, jobs.on_end)
             records = tracker.runs(study.name)
@@ -93,12 +97,6 @@ def _about(study: StudyConfig) -> dict[str, str]:
     about = {record.QUESTION: study.question, record.ARMS: study.arms or "model"}
     about |= {record.CHOOSES_NOTHING: str(study.chooses_nothing).lower()}
     return about | ({record.REPORTED: study.reported.model_dump_json()} if study.reported else {})
-
-
-def slots(study: StudyConfig) -> int:
-    """Trials at a time: as the study says, else as many as the cores hold at the base's threads on each of its devices."""
-    training = study.base.training
-    return study.workers or max(1, len(os.sched_getaffinity(0)) // (training.threads * training.devices))
 
 
 def shares_representations(study: StudyConfig) -> bool:

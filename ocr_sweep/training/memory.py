@@ -6,6 +6,7 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -62,10 +63,15 @@ def predicted_mb(step: StepMemory, optim: OptimConfig) -> float:
 
 
 def peak_mb(device: torch.device) -> float:
-    """The most memory that this process has used so far: of the GPU by torch's tensors, or resident on the machine."""
+    """The most memory that this process has used so far: of the GPU by torch's tensors, or on the machine.
+
+    There, what lies in files (the corpus, libraries) is left out as far as it is resident now: other trials share it.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / MB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kilobytes on Linux
+    resident, shared = (int(pages) * resource.getpagesize() for pages in Path("/proc/self/statm").read_text().split()[1:3])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # kilobytes on Linux
+    return (max(peak, resident) - shared) / MB
 
 
 def check_memory(needed_mb: float, available_mb: float, training: TrainingConfig) -> None:

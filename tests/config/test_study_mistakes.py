@@ -27,7 +27,7 @@ MISTAKES = [  # file, what stands there, what is written instead, the problem
     # keys
     ("tiny_aug.yaml", "direction:", "dirction:", r"tiny_aug.yaml:5: dirction: unknown key 'dirction'; did you mean 'direction'\?"),
     ("tiny_aug.yaml", "direction:", "dirction:", r"tiny_aug.yaml:1: the key 'direction' is missing; add it"),
-    ("tiny_aug.yaml", "trials: 4", "x: 4", r"tiny_aug.yaml:6: x: unknown key 'x'; known keys: arms, base, confirm, direction, max_failures"),
+    ("tiny_aug.yaml", "trials: 4", "x: 4", r"tiny_aug.yaml:6: x: unknown key 'x'; known keys: arms, base, confirm, direction, gpu_share, max_failures"),
     (BASE, "sgd_momentum", "sgd_momentun", r"bases/unet.yaml:20: base.optim.sgd_momentun: .* did you mean 'sgd_momentum'\?"),
     (UNET, "depth: 2", "dept: 2", r"bases/models/unet.yaml:3: base.model.dept: unknown key 'dept'; did you mean 'depth'\?"),
     (UNET, "depth: 2", "name: 2", r"bases/models/unet.yaml:3: base.model.name: unknown key 'name'; known keys: base_channels, "),

@@ -13,7 +13,7 @@ from fake_engine import FakeEngine, Oracle
 from tiny_fixtures import damaged, finished, project
 from tiny_study import config_of, paths_of
 
-from ocr_sweep.sweep import reproduce, runner, study_loop, summary
+from ocr_sweep.sweep import recording, reproduce, study_loop, summary
 from ocr_sweep.sweep.board import Board, SilentBoard
 
 __all__ = ["damaged", "finished", "project"]
@@ -26,7 +26,7 @@ class Faked:
         self.root = root
         self.paths = paths_of(root)
         self._monkeypatch = monkeypatch
-        monkeypatch.setattr(runner, "write_model_folder", lambda onnx_file, scratch: None)
+        monkeypatch.setattr(recording, "write_model_folder", lambda onnx_file, scratch: None)
         monkeypatch.setattr(summary, "draw", lambda picture: b"drawn")  # test_summary.py draws
 
     def engine(self, oracle: Oracle) -> FakeEngine:

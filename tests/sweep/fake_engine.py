@@ -16,6 +16,7 @@ from ocr_sweep.disk import write_bytes
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, WEIGHTS, Attempt, Event
 from ocr_sweep.sweep.predictions import Predictions
+from ocr_sweep.sweep.slots import Machine, Place
 from ocr_sweep.sweep.trial import numbers_of_record
 
 METRIC = "val/accuracy_macro"
@@ -42,7 +43,9 @@ class FakeWorker:
     attempt: Attempt
     fate: Fate
     deaths: int
+    place: Place
     killed: bool = False
+    out_of_memory: bool = False
     _code: int | None = None
 
     @property
@@ -51,6 +54,9 @@ class FakeWorker:
 
     def kill(self) -> None:
         self.killed, self._code = True, -9
+
+    def show_stacks(self) -> None:
+        pass
 
     def step(self) -> None:
         if self._code is not None:
@@ -82,6 +88,7 @@ class FakeEngine:
     started: list[str] = field(default_factory=list)
     workers: list[FakeWorker] = field(default_factory=list)
     at_wait: Callable[[], None] = lambda: None
+    has: tuple[Machine, ...] = (Machine("", cores=64, memory_mb=1e6),)
 
     def warm_up(self) -> None:
         pass
@@ -89,9 +96,12 @@ class FakeEngine:
     def close(self) -> None:
         pass
 
-    def start(self, attempt: Attempt) -> FakeWorker:
+    def machines(self) -> tuple[Machine, ...]:
+        return self.has
+
+    def start(self, attempt: Attempt, place: Place) -> FakeWorker:
         name = attempt.folder.name
-        worker = FakeWorker(attempt, self.oracle(attempt.config(), name), self.started.count(name))
+        worker = FakeWorker(attempt, self.oracle(attempt.config(), name), self.started.count(name), place)
         self.started.append(name)
         self.workers.append(worker)
         return worker

@@ -12,8 +12,7 @@ from tiny_study import config_of, paths_of, study_data
 
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.errors import ConfigError
-from ocr_sweep.sweep.board import Job
-from ocr_sweep.sweep.runner import Result
+from ocr_sweep.sweep.board import Job, Result
 from ocr_sweep.sweep.search import Search
 from ocr_sweep.sweep.storage import open_study
 from ocr_sweep.tracking.record import Outcome

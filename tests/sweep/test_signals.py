@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from ocr_sweep.errors import StoppedError
-from ocr_sweep.sweep.runner import Signals
+from ocr_sweep.sweep.signals import Signals
 
 
 def test_a_stop_while_fonts_are_read_speaks_of_no_trial() -> None:

@@ -16,11 +16,11 @@ from tiny_study import config_of, write_study
 
 from ocr_sweep.disk import file_lock
 from ocr_sweep.errors import ConflictError, StoppedError, StoreError, TooManyFailuresError
+from ocr_sweep.sweep import recording
 from ocr_sweep.sweep.attempt import Attempt, Event
 from ocr_sweep.sweep.board import Job, SilentBoard
 from ocr_sweep.sweep.runner import Runner
 from ocr_sweep.sweep.search import Search
-from ocr_sweep.sweep.study_loop import slots
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 
@@ -69,16 +69,6 @@ def test_a_failed_trial_keeps_its_reason_and_the_study_goes_on(faked: Make) -> N
     assert "val/accuracy_macro" not in failed.metrics and "epoch/train_loss" in failed.metrics
     assert states(study) == ["COMPLETE", "FAIL", "COMPLETE"]
     assert end.verdict.winner in (0, 2)
-
-
-def test_a_trial_takes_its_threads_on_each_of_its_devices(faked: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
-    study = faked(workers=None, base__training__threads=2, base__training__devices=3)
-    assert slots(config_of(study.root)) == 16 // 6
-    write_study(study.root, workers=None, base__training__threads=8, base__training__devices=3)
-    assert slots(config_of(study.root)) == 1
-    write_study(study.root, workers=4, base__training__devices=3)
-    assert slots(config_of(study.root)) == 4, "who says a number gets it"
 
 
 def test_failures_in_a_row_stop_the_study(faked: Make) -> None:
@@ -203,7 +193,7 @@ def test_a_kill_between_any_two_writes_costs_no_training_and_makes_no_second_run
     engine = study.engine(half)
     points = [  # in the order of the life of a trial; each session dies at one and the next goes further
         (Tracker, "_log_params"),
-        (Runner, "_upload"),
+        (recording, "_upload"),
         (Tracker, "finish"),
         (Search, "on_end"),
         (Attempt, "remove"),
@@ -233,12 +223,16 @@ def test_a_kill_while_an_end_is_recorded_does_not_undo_the_end(
     study = faked(trials=3, base__training__epochs=4, pruner=pruner)
     oracle = lambda config, name: Fate(right=right, fails=fails) if name == "0002-search" else Fate(right=0.9)  # noqa: E731
     engine = study.engine(oracle)
-    reached = Runner._end
+    reached = recording._upload
 
-    def dies_at_the_third(runner: Runner, active: Any, *rest: Any) -> None:
-        reached(runner, active, *rest) if active.job.trial < 2 else _dying()
+    def dies_at_the_third(active: Any, tracker: Tracker) -> None:
+        reached(active, tracker) if active.job.trial < 2 else _dying()
 
-    for owner, name, dying in ((Runner, "_end", dies_at_the_third), (Tracker, "finish", _dying), (Search, "on_end", _dying)):
+    for owner, name, dying in (
+        (recording, "_upload", dies_at_the_third),
+        (Tracker, "finish", _dying),
+        (Search, "on_end", _dying),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(Runner, "_stop_all", lambda self: None)
             patch.setattr(owner, name, dying)
@@ -258,7 +252,7 @@ def test_a_sealed_result_that_was_damaged_since_is_a_failure(faked: Make, monkey
     study = faked(trials=2)
     study.engine(half)
     with monkeypatch.context() as patch:
-        patch.setattr(Runner, "_upload", _dying)
+        patch.setattr(recording, "_upload", _dying)
         patch.setattr(Runner, "_stop_all", lambda self: None)
         with pytest.raises(Killed):
             study.run()

@@ -1,0 +1,47 @@
+"""A training that has a run and a place: what the supervisor knows of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ocr_sweep.sweep.attempt import Attempt
+from ocr_sweep.sweep.board import Job
+from ocr_sweep.sweep.engine import Worker
+from ocr_sweep.sweep.slots import Need, Place
+from ocr_sweep.tracking.record import Outcome
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a training has ended, not recorded yet."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
+@dataclass
+class Active:
+    """A job whose run is RUNNING."""
+
+    job: Job
+    run_id: str
+    attempt: Attempt
+    need: Need
+    place: Place
+    worker: Worker
+    shipped: set[int] = field(default_factory=set)  # epochs
+    pruning: bool = False
+    ended: Ended | None = None
+
+
+class NoProcess:
+    """The worker of a trial that needs none: not started yet, or it ended in a former session."""
+
+    exit_code = 0
+    out_of_memory = False
+
+    def show_stacks(self) -> None:
+        """Nothing lives."""
+
+    def kill(self) -> None:
+        """Nothing lives."""

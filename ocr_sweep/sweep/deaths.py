@@ -1,0 +1,62 @@
+"""What becomes of a trial whose process is no more: it has said how it ended, or it starts again, a few times."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocr_sweep.errors import StoppedError, StoreError
+from ocr_sweep.sweep.active import Active, Ended
+from ocr_sweep.tracking.record import Outcome
+
+_MAX_DEATHS = 3  # so many deaths of its process end a trial
+
+
+@dataclass(frozen=True)
+class Again:
+    """The trial starts again from its last checkpoint."""
+
+    why: str  # for the reader, after the run's name
+
+
+def fate(active: Active) -> Ended | Again:
+    """Read what a trial left whose process has ended.
+
+    Raises:
+        StoppedError: it was told to stop, and not by us.
+        StoreError: the disk did not take what it wrote.
+    """
+    match active.attempt.outcome():
+        case None:
+            return _after_a_death(active)
+        case ("complete", _):
+            return Ended(Outcome.COMPLETE)
+        case ("pruned", _):
+            return Ended(Outcome.PRUNED, "stopped by the pruner")
+        case ("stopped", _):
+            raise StoppedError(f"trial {active.job.name} was stopped from outside", signal.SIGTERM)
+        case (_, reason):
+            return Ended(Outcome.FAILED, reason)
+
+
+def _after_a_death(active: Active) -> Ended | Again:
+    code = active.worker.exit_code
+    assert code is not None, f"{active.job.name} lives"
+    if code == StoreError.exit_code:
+        raise StoreError(f"trial {active.job.name} could not write: {_last_line(active.attempt.log)}")
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    deaths = active.attempt.died()
+    if deaths >= _MAX_DEATHS:
+        return Ended(Outcome.FAILED, f"died: its process {how}, and so {deaths} times")
+    return Again(f"its process {how}; started again from its last checkpoint")
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    said = lines[-1] if lines else "its disk took not even the reason"
+    return (
+        said
+        if "same command" in said
+        else f"{said}. What was recorded before is safe; free space, then run the same command again"
+    )
