@@ -9,7 +9,8 @@
     ├── StoreError                4   a store or disk is unavailable; resumable
     ├── ConflictError             5   someone else holds it, or it exists with another meaning
     ├── TrialFailedError          6   one trial cannot go on; its study can
-    │   └── ProcessDiedError      6   a process of a trial was killed; the trial goes on from its checkpoint
+    │   ├── ProcessDiedError      6   a process of a trial was killed; the trial goes on from its checkpoint
+    │   └── TrialMemoryError      6   memory does not suffice; the trial goes on in smaller parts, if there are any
     ├── TooManyFailuresError      6   too many failed trials
     └── StoppedError        130/143   stopped by a signal after a clean checkpoint
 
@@ -75,6 +76,10 @@ class TrialFailedError(OcrSweepError):
 
 class ProcessDiedError(TrialFailedError):
     """A process of a trial on several devices was killed; the trial can go on from its checkpoint."""
+
+
+class TrialMemoryError(TrialFailedError):
+    """The memory does not suffice for a trial as it is; it may for the same batches in smaller parts."""
 
 
 class TooManyFailuresError(OcrSweepError):

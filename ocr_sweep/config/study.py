@@ -136,6 +136,8 @@ class StudyConfig(Strict):
     # trials at a time, if GPUs and memory allow; null: as many as the cores hold, too, at `training.threads` x `training.devices`
     workers: int | None = Field(default=None, ge=1, le=1024)
     gpu_share: float = Field(default=1.0, gt=0, le=1)  # of a GPU that a trial takes; 0.5: two trials on each
+    # without a sign of life for so long, a trial's process is ended, and started again from its checkpoint
+    stall_minutes: float = Field(default=15.0, gt=0, le=10_000)
     max_failures: int = Field(default=5, ge=1, le=1000)  # so many failed trials in a row stop the study
     confirm: ConfirmConfig
     sampler: SamplerConfig

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ocr_sweep.errors import IntegrityError
 from ocr_sweep.export.onnx_file import INPUT
+from ocr_sweep.pulse import beat
 from ocr_sweep.store import CorpusView, resized
 
 _BATCH = 256
@@ -60,5 +61,6 @@ class Scorer:
         return 1000 * statistics.median(times[_LATENCY_RUNS // 3 :])
 
     def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        beat()
         result: NDArray[np.float32] = self._session.run(None, {INPUT: images[:, None]})[0]
         return result

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ocr_sweep.pulse import beat
+
 _ELEMENTS = 2**24  # of a piece of the table; 64 MiB
 
 
@@ -23,6 +25,7 @@ def nearest(vectors: Tensor, k: int, *, sizes: Tensor | None = None, rows: int |
     rows = rows or max(1, min(1024, _ELEMENTS // num_rows))
     indices, values = [], []
     for first in range(0, num_rows, rows):
+        beat()
         last = min(first + rows, num_rows)
         table = vectors[first:last] @ vectors.T  # (rows, M)
         if sizes is not None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ocr_sweep.losses.nearest import nearest
+from ocr_sweep.pulse import beat
 from ocr_sweep.store import CorpusView, Source
 
 _SIDE = 16  # pixels of the images that are compared: neighbours are those of 32 pixels, at a quarter of the cost
@@ -91,6 +92,7 @@ def _mean_glyphs(view: CorpusView, device: torch.device) -> tuple[Tensor, Tensor
     side = min(_SIDE, view.images.shape[1])
     total = torch.zeros(view.num_classes, side * side, device=device)
     for start in range(0, len(rendered), _CHUNK):
+        beat()
         chosen = rendered[start : start + _CHUNK]
         images = torch.from_numpy(view.images[chosen]).to(device).float()
         small = functional.adaptive_avg_pool2d(images[:, None], side)

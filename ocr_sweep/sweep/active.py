@@ -7,8 +7,22 @@ from dataclasses import dataclass, field
 from ocr_sweep.sweep.attempt import Attempt
 from ocr_sweep.sweep.board import Job
 from ocr_sweep.sweep.engine import Worker
+from ocr_sweep.sweep.heartbeat import StallWatch
 from ocr_sweep.sweep.slots import Need, Place
 from ocr_sweep.tracking.record import Outcome
+
+
+class NoProcess:
+    """The worker of a trial that needs none: not started yet, or it ended in a former session."""
+
+    exit_code = 0
+    out_of_memory = False
+
+    def show_stacks(self) -> None:
+        """Nothing lives."""
+
+    def kill(self) -> None:
+        """Nothing lives."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +42,9 @@ class Active:
     attempt: Attempt
     need: Need
     place: Place
-    worker: Worker
+    worker: Worker = field(default_factory=NoProcess)
+    watch: StallWatch | None = None  # of the process that lives
+    hung: bool = False  # whether that is why its process was ended
     shipped: set[int] = field(default_factory=set)  # epochs
     pruning: bool = False
     ended: Ended | None = None
-
-
-class NoProcess:
-    """The worker of a trial that needs none: not started yet, or it ended in a former session."""
-
-    exit_code = 0
-    out_of_memory = False
-
-    def show_stacks(self) -> None:
-        """Nothing lives."""
-
-    def kill(self) -> None:
-        """Nothing lives."""

@@ -1,16 +1,14 @@
 """The folder of a trial in progress: one class knows what lies in it.
 
-The supervisor writes the configuration and the wish to stop; the trial writes events, checkpoints, results, and last
-of all its outcome. Nothing else passes between them, so they may live on different machines.
+The supervisor writes the configuration, the parts of a batch and the wish to stop; the trial writes events, beats,
+checkpoints, results, and last of all its outcome. Nothing else passes between them, so they may live on different machines.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,8 +18,10 @@ from ocr_sweep.config.fingerprint import file_sha256
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import make_directory, new_aside, read_json, store_errors, sync_directory, write_bytes, write_json
 from ocr_sweep.errors import IntegrityError
+from ocr_sweep.sweep.events import Event, EventLog
+from ocr_sweep.sweep.micro_batches import MicroBatches
 
-Ending = Literal["complete", "pruned", "failed", "stopped", "no-store"]
+Ending = Literal["complete", "pruned", "failed", "oom", "stopped"]
 Wish = Literal["prune", "stop"]
 
 _FINAL: tuple[Ending, ...] = ("complete", "pruned", "failed")
@@ -34,15 +34,6 @@ CONFIG = "config.yaml"
 PROVENANCE = "provenance.json"
 
 
-@dataclass(frozen=True)
-class Event:
-    """One finished epoch, as the trial wrote it down."""
-
-    epoch: int
-    metrics: dict[str, float]
-    timestamp: int  # milliseconds since 1970
-
-
 class Attempt:
     """The paths and the small files of one trial in progress."""
 
@@ -53,23 +44,35 @@ class Attempt:
         self.classifier_checkpoint = folder / "classifier.pt"
         self.log = folder / "log.txt"
         self.lock = folder / "lock"
-        self._events = folder / "events.jsonl"
+        self.heartbeat = folder / "beats"
+        self._log = EventLog(folder / "events.jsonl")
         self._outcome = folder / "outcome.json"
         self._wish = folder / "wish"
         self._job = folder / "job.json"
         self._deaths = folder / "deaths"
+        self._micro_batches = folder / "micro_batches.json"
 
-    def prepare(self, config: TrialConfig, store: Path, provenance: dict[str, Any], representations: Path | None = None) -> None:
+    def prepare(
+        self,
+        config: TrialConfig,
+        store: Path,
+        provenance: dict[str, Any],
+        representations: Path | None = None,
+        parts: MicroBatches | None = None,
+    ) -> None:
         """Lay the folder out, or keep it as a former session left it.
 
         Args:
             representations: where the trial may share its representation with others; None: it shares none.
+            parts: of a batch, from the start; None: as configured.
         """
         with store_errors(f"preparing {self.folder}"):
             make_directory(self.result)
         if not self._job.exists():
             write_bytes(self.result / CONFIG, config_yaml(config).encode())
             write_json(self.result / PROVENANCE, provenance)
+            if parts is not None:
+                self.cut(parts)
             shared = {} if representations is None else {"representations": str(representations)}
             write_json(self._job, {"store": str(store), **shared})
 
@@ -97,6 +100,14 @@ class Attempt:
         write_bytes(self._deaths, str(deaths).encode())
         return deaths
 
+    def cut(self, parts: MicroBatches) -> None:
+        """Have batches pass in these parts from the next start on."""
+        write_json(self._micro_batches, asdict(parts))
+
+    def micro_batches(self) -> MicroBatches | None:
+        """The parts of a batch, where they are other than the configuration's."""
+        return MicroBatches(**read_json(self._micro_batches)) if self._micro_batches.exists() else None
+
     def config(self) -> TrialConfig:
         """The trial's configuration."""
         return read_config(self.result / CONFIG)
@@ -116,36 +127,22 @@ class Attempt:
 
     def append(self, event: Event) -> None:
         """Write an event down; once this returns it survives a kill."""
-        line, first = json.dumps(vars(event), allow_nan=False) + "\n", not self._events.exists()
-        with store_errors(f"writing {self._events}"):
-            with self._events.open("a", encoding="utf-8") as file:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-            if first:
-                sync_directory(self.folder)  # its name, too
+        self._log.append(event)
 
     def events(self) -> list[Event]:
-        """All whole events, in order; a line torn by a kill is not one of them."""
-        if not self._events.exists():
-            return []
-        events: dict[int, Event] = {}
-        for line in self._events.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                event = Event(**json.loads(line))
-            except (ValueError, TypeError):
-                continue
-            events.setdefault(event.epoch, event)
-        return [events[epoch] for epoch in sorted(events)]
+        """All whole events, in order; a line that is torn or damaged is not one of them."""
+        return self._log.events()
+
+    def num_damaged_events(self) -> int:
+        """Lines of events that are not what was written."""
+        return self._log.num_damaged()
 
     def heal_events(self) -> None:
-        """Mend what a kill left: end a torn last line, and remove files that never got their name."""
+        """Mend what a kill left: a torn last line, and files that never got their name."""
         mine = (*self.folder.glob(".*.pt.*.tmp"), *self.folder.glob(f".{self._outcome.name}.*.tmp"))
         for aside in (*self.result.rglob(".*.tmp"), *mine):
             aside.unlink(missing_ok=True)
-        if self._events.exists() and not self._events.read_bytes().endswith(b"\n"):
-            with store_errors(f"writing {self._events}"), self._events.open("ab") as file:
-                file.write(b"\n")
+        self._log.heal()
 
     def wish(self, wish: Wish) -> None:
         """Ask the trial to end at its next batch."""

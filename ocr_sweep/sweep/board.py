@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.metrics import Interval
+from ocr_sweep.sweep.micro_batches import MicroBatches
 from ocr_sweep.tracking.record import Outcome, RunRecord
 
 Role = Literal["search", "confirm", "reproduce"]
@@ -25,6 +26,7 @@ class Job:
     params: dict[str, object] = field(default_factory=dict)  # what the sampler proposed
     reproduces: str = ""  # the run that is trained again
     arm: str = ""  # what it stands for in a comparison; "": its architecture
+    parts: MicroBatches | None = None  # of its batches, where an earlier training had no memory for the configuration's
 
     @property
     def name(self) -> str:

@@ -17,6 +17,7 @@ from ocr_sweep.metrics import Interval, cluster_bootstrap, paired_difference, wi
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.attempt import CONFIG, PREDICTIONS, read_config
 from ocr_sweep.sweep.board import Job
+from ocr_sweep.sweep.micro_batches import parts_of, throughout
 from ocr_sweep.sweep.predictions import Predictions
 from ocr_sweep.tracking.record import ARM, KEY, RunRecord
 from ocr_sweep.tracking.tracker import Tracker, best_first
@@ -88,7 +89,8 @@ def _job(study: StudyConfig, record: RunRecord, seed: int, tracker: Tracker) -> 
         config = read_config(tracker.artifact(record.run_id, CONFIG, Path(folder)))
     training = config.training.model_copy(update={"fold": seed % (config.corpus.folds or 1)})
     fresh = config.model_copy(update={"seed": (config.seed + _SEED_STRIDE * seed) % 2**31, "training": training})
-    return Job(study.name, record.trial, "confirm", f"seed{seed}", fresh, arm=record.tags[ARM])
+    parts = throughout(parts_of(record))
+    return Job(study.name, record.trial, "confirm", f"seed{seed}", fresh, arm=record.tags[ARM], parts=parts)
 
 
 def judge(study: StudyConfig, records: Sequence[RunRecord], tracker: Tracker, view: CorpusView) -> Verdict:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ocr_sweep.errors import StoppedError, StoreError
 from ocr_sweep.sweep.active import Active, Ended
+from ocr_sweep.sweep.micro_batches import halved, part_size
 from ocr_sweep.tracking.record import Outcome
 
 _MAX_DEATHS = 3  # so many deaths of its process end a trial
@@ -36,6 +37,8 @@ def fate(active: Active) -> Ended | Again:
             return Ended(Outcome.PRUNED, "stopped by the pruner")
         case ("stopped", _):
             raise StoppedError(f"trial {active.job.name} was stopped from outside", signal.SIGTERM)
+        case ("oom", reason):
+            return _in_smaller_parts(active, reason)
         case (_, reason):
             return Ended(Outcome.FAILED, reason)
 
@@ -45,11 +48,30 @@ def _after_a_death(active: Active) -> Ended | Again:
     assert code is not None, f"{active.job.name} lives"
     if code == StoreError.exit_code:
         raise StoreError(f"trial {active.job.name} could not write: {_last_line(active.attempt.log)}")
+    if active.worker.out_of_memory:
+        return _in_smaller_parts(active, "oom: the kernel ended its process, because the machine's memory was full")
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    kind = "died"
+    if active.hung and active.watch is not None:
+        kind, how = (
+            "hung",
+            f"made no progress for {active.watch.seconds / 60:g} minutes; the stacks of its threads are in its log",
+        )
     deaths = active.attempt.died()
     if deaths >= _MAX_DEATHS:
-        return Ended(Outcome.FAILED, f"died: its process {how}, and so {deaths} times")
+        return Ended(Outcome.FAILED, f"{kind}: its process {how}, and so {deaths} times")
     return Again(f"its process {how}; started again from its last checkpoint")
+
+
+def _in_smaller_parts(active: Active, reason: str) -> Ended | Again:
+    """Let batches pass in parts half as large, until they would be too small."""
+    config, attempt = active.job.config, active.attempt
+    parts = halved(config, attempt.micro_batches(), epochs=len(attempt.events()))
+    if parts is None:
+        return Ended(Outcome.OOM, reason)
+    attempt.cut(parts)
+    size = f"{parts.count} parts of {part_size(config, parts)} images"
+    return Again(f"its memory did not suffice; it goes on with batches in {size}, and batch norm sees the parts")
 
 
 def _last_line(log: Path) -> str:

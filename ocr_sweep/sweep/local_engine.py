@@ -17,6 +17,7 @@ from ocr_sweep.pulse import SHOW_STACKS
 from ocr_sweep.sweep.attempt import Attempt
 from ocr_sweep.sweep.cgroup import out_of_memory_kills
 from ocr_sweep.sweep.engine import Worker
+from ocr_sweep.sweep.guard import dismiss, post_guard
 from ocr_sweep.sweep.machine import this_machine
 from ocr_sweep.sweep.slots import Machine, Place
 
@@ -122,7 +123,11 @@ def _run(folder: str, gpus: str) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus  # CUDA reads it when it is first touched
     from ocr_sweep.sweep.trial import run_attempt
 
-    run_attempt(folder)
+    guard = post_guard()
+    try:
+        run_attempt(folder)
+    finally:
+        dismiss(guard)
 
 
 def _family(pid: int) -> list[int]:

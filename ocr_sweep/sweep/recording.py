@@ -28,6 +28,8 @@ def record_end(active: Active, ended: Ended, tracker: Tracker, on_end: Callable[
             metrics = _record_results(active, tracker)
         except IntegrityError as error:
             ended = Ended(Outcome.FAILED, f"integrity: {error}")
+    if parts := active.attempt.micro_batches():
+        tracker.set_tags(active.run_id, {record.MICRO_BATCHES: str(parts.count), record.MICRO_BATCHES_SINCE: str(parts.since)})
     _upload(active, tracker)
     tracker.finish(active.run_id, ended.outcome, ended.reason)
     result = Result(active.job, active.run_id, ended.outcome, metrics, ended.reason)

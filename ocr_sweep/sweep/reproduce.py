@@ -20,6 +20,7 @@ from ocr_sweep.sweep.attempt import CONFIG, PREDICTIONS, PROVENANCE, read_config
 from ocr_sweep.sweep.board import Board, Job, Result
 from ocr_sweep.sweep.corpora import open_corpus
 from ocr_sweep.sweep.local_engine import LocalEngine
+from ocr_sweep.sweep.micro_batches import MicroBatches, parts_of, throughout
 from ocr_sweep.sweep.needs import Needs
 from ocr_sweep.sweep.placing import Placing
 from ocr_sweep.sweep.runner import Runner
@@ -86,7 +87,7 @@ def reproduce(run_id: str, paths: Paths, board: Board, announce: Callable[[Seque
         engine.warm_up()
         view = open_corpus(config.corpus, paths, signals.between(board.building))
         now = provenance(paths.root, view)
-        different = differences(then, now)
+        different = [*differences(then, now), *_larger_parts(parts_of(old))]
         announce(different)
         with file_lock(
             paths.lock(f"reproduce-{run_id}"), wait=False, busy=f"run {run_id} is being reproduced by another process"
@@ -124,7 +125,15 @@ def _job(old: RunRecord, config: TrialConfig, tracker: Tracker) -> Job:
         config,
         reproduces=old.run_id,
         arm=old.tags[tag.ARM],
+        parts=throughout(parts_of(old)),
     )
+
+
+def _larger_parts(parts: MicroBatches | None) -> list[str]:
+    """What cannot be repeated of a run that found out on its way how little memory there was."""
+    if parts is None or parts.since == 0:
+        return []
+    return [f"batches: passed in larger parts until epoch {parts.since}, now all pass in {parts.count}"]
 
 
 def _train(runner: Runner, job: Job) -> Result:
@@ -139,6 +148,9 @@ def _train(runner: Runner, job: Job) -> Result:
 
 def _compare(tracker: Tracker, old: RunRecord, new: RunRecord, different: list[str]) -> Reproduction:
     """Record the verdict; its tag is the last write."""
+    now, then = parts_of(new), parts_of(old)
+    if now and now != throughout(then):
+        different = [*different, f"batches: passed in {now.count} parts, because there was not the memory for larger ones"]
     reproduction = Reproduction(_grade(tracker, old, new), old, new, tuple(different))
     tracker.upload_text(new.run_id, json.dumps(reproduction.as_dict(), ensure_ascii=False, indent=1), "reproduction.json")
     tracker.set_tags(new.run_id, {tag.VERDICT: reproduction.grade.value})

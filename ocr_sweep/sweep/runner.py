@@ -17,6 +17,7 @@ from ocr_sweep.sweep.starting import Starter
 from ocr_sweep.tracking.record import Outcome
 
 _POLL = 0.25  # seconds between two looks at the trials
+_STACKS = 2.0  # seconds in which a hung trial may write its stacks down
 _GRACE = 120.0  # seconds that stopping trials get for their checkpoints
 
 
@@ -30,6 +31,7 @@ class Runner:
         self._signals = signals
         self._max_failures = max_failures
         self._failures = 0
+        self._completed = False  # whether any training has
         self._engine = starter.engine
         self._tracker = starter.tracker
         self._active: list[Active] = []
@@ -56,6 +58,7 @@ class Runner:
                 if not self._active:
                     return
                 self._engine.wait([active.worker for active in self._active], _POLL)
+                self._end_hung()
                 for active in list(self._active):
                     self._look_at(active, on_epoch, on_end)
         except BaseException:
@@ -79,6 +82,15 @@ class Runner:
             self._active.append(active)  # from here on its run is ended truthfully, whatever happens
             self._starter.launch(active)
 
+    def _end_hung(self) -> None:
+        """End the processes that live and make no progress; what becomes of their trials is decided as after any death."""
+        for active in self._active:
+            if active.worker.exit_code is None and active.watch is not None and active.watch.stalled():
+                active.hung = True
+                active.worker.show_stacks()
+                self._engine.wait([active.worker], _STACKS)
+                active.worker.kill()
+
     def _look_at(self, active: Active, on_epoch: OnEpoch, on_end: Callable[[Result], None]) -> None:
         over = active.worker.exit_code is not None  # read before the events: a trial that has ended has written its last one
         ship(active, self._tracker, self.board, on_epoch)
@@ -96,7 +108,19 @@ class Runner:
         self._count(result)
 
     def _count(self, result: Result) -> None:
-        self._failures = self._failures + 1 if result.outcome is Outcome.FAILED else 0
+        """Stop after too many failures in a row.
+
+        A trial that has no memory says something of its point, and nothing of the study: it counts for as long as no
+        training of this session has completed, since until then nothing shows that the study can run here at all.
+        """
+        self._completed |= result.outcome is Outcome.COMPLETE
+        match result.outcome:
+            case Outcome.FAILED:
+                self._failures += 1
+            case Outcome.OOM:
+                self._failures += not self._completed
+            case _:
+                self._failures = 0
         if self._failures >= self._max_failures:
             raise TooManyFailuresError(
                 f"{self._failures} trials in a row failed, so the study was stopped; the last one: {result.reason}. "

@@ -16,7 +16,12 @@ from ocr_sweep.sweep.board import Job, Result
 from ocr_sweep.sweep.storage import RUN_ID, make_sampler, storage_errors
 from ocr_sweep.tracking.record import Outcome
 
-_STATES = {Outcome.COMPLETE: TrialState.COMPLETE, Outcome.PRUNED: TrialState.PRUNED, Outcome.FAILED: TrialState.FAIL}
+_STATES = {
+    Outcome.COMPLETE: TrialState.COMPLETE,
+    Outcome.PRUNED: TrialState.PRUNED,
+    Outcome.FAILED: TrialState.FAIL,
+    Outcome.OOM: TrialState.FAIL,
+}
 _CONTRADICTION = "ocr_sweep.contradiction"
 _MAX_CONTRADICTIONS = 200  # proposals in a row
 

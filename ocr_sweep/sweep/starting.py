@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep.active import Active, NoProcess
+from ocr_sweep.sweep.active import Active
 from ocr_sweep.sweep.attempt import Attempt
 from ocr_sweep.sweep.board import Board, Job
 from ocr_sweep.sweep.engine import Engine
+from ocr_sweep.sweep.heartbeat import StallWatch
 from ocr_sweep.sweep.run_tags import run_params, run_tags
 from ocr_sweep.sweep.slots import Need, Place
 from ocr_sweep.tracking.tracker import Tracker
@@ -27,6 +28,7 @@ class Starter:
     work: Path  # of the trials in progress
     provenance: dict[str, Any]
     board: Board
+    stall_minutes: float = 15.0  # so long without a sign of life is a hang
     representations: Path | None = None  # where trials share what they learn before the classifier; None: they do not
 
     def begin(self, job: Job, need: Need, place: Place) -> Active:
@@ -38,18 +40,19 @@ class Starter:
         attempt = self._attempt(job)
         resumed = attempt.begun()
         anew = not resumed and not attempt.events()
-        attempt.prepare(job.config, self.view.path, self.provenance, self.representations)
+        attempt.prepare(job.config, self.view.path, self.provenance, self.representations, job.parts)
         tags = run_tags(job, self.view, self.provenance)
         params = run_params(job.config)
         run_id = self.tracker.begin(self.experiment_id, key=job.key, name=job.name, tags=tags, params=params, anew=anew)
         self.board.started(job, run_id, resumed)
-        return Active(job, run_id, attempt, need, place, NoProcess())
+        return Active(job, run_id, attempt, need, place)
 
     def launch(self, active: Active) -> None:
         """Start its process, or another after one that died, unless the trial has ended already."""
         if not active.attempt.ended():
             active.attempt.begin()
-            active.worker = self.engine.start(active.attempt, active.place)
+            active.worker, active.hung = self.engine.start(active.attempt, active.place), False
+            active.watch = StallWatch(active.attempt.heartbeat, 60 * self.stall_minutes)
 
     def _attempt(self, job: Job) -> Attempt:
         """The job's folder; what another study of the same name left there is removed."""

@@ -73,6 +73,7 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
             work=paths.work(study.name),
             provenance=provenance(paths.root, view),
             board=board,
+            stall_minutes=study.stall_minutes,
             representations=paths.representations if shares_representations(study) else None,
         )
         needs = Needs(view.num_classes, count_cores=study.workers is None, gpu_share=study.gpu_share)

@@ -22,17 +22,22 @@ from torch import nn
 
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import file_lock, make_directory, read_json, store_errors, write_bytes, write_json
-from ocr_sweep.errors import OcrSweepError, ProcessDiedError, StoreError, TrialFailedError
+from ocr_sweep.errors import OcrSweepError, ProcessDiedError, StoreError, TrialFailedError, TrialMemoryError
 from ocr_sweep.export.onnx_file import export_onnx
 from ocr_sweep.export.parity import check_parity
 from ocr_sweep.export.scorer import Scorer
 from ocr_sweep.losses import rendered_neighbours
 from ocr_sweep.metrics import calibration_error, cluster_bootstrap, confusable_accuracy
+from ocr_sweep.pulse import beat, heard_by, show_stacks_when_told
 from ocr_sweep.store import CorpusView, resized
-from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, PROBE, PROVENANCE, WEIGHTS, Attempt, Ending, Event
+from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, PROBE, PROVENANCE, WEIGHTS, Attempt, Ending
+from ocr_sweep.sweep.events import Event
+from ocr_sweep.sweep.heartbeat import Heartbeat
+from ocr_sweep.sweep.micro_batches import in_parts
 from ocr_sweep.sweep.predictions import Predictions
 from ocr_sweep.tracking.pictures import confusion_picture, error_sheet
 from ocr_sweep.tracking.provenance import code_sha256
+from ocr_sweep.training.memory import memory_errors
 from ocr_sweep.training.representation import RepresentationStore
 from ocr_sweep.training.score import score
 from ocr_sweep.training.train import Files, Finished, train
@@ -67,6 +72,7 @@ class _Watch:
             self._attempt.append(Event(epoch, metrics, time.time_ns() // 1_000_000))
 
     def should_stop(self) -> bool:
+        beat()  # who waits for another's representation, too
         orphaned = self._parent is not None and not self._parent.is_alive()
         return self.signalled or orphaned or self._attempt.wished() is not None
 
@@ -77,8 +83,12 @@ def run_attempt(folder: str) -> None:
     try:
         with store_errors(f"trial {attempt.folder.name}"):
             _redirect_output(attempt.log)
+            show_stacks_when_told()
             watch = _Watch(attempt)
-            with file_lock(attempt.lock, wait=True):  # a former process of this trial may still be writing
+            with (
+                heard_by(Heartbeat(attempt.heartbeat).beat),
+                file_lock(attempt.lock, wait=True),
+            ):  # a former process of this trial may still be writing
                 attempt.forget_outcome()
                 attempt.end(*_ending(attempt, watch))
     except (StoreError, ProcessDiedError) as error:
@@ -99,6 +109,8 @@ def _ending(attempt: Attempt, watch: _Watch) -> tuple[Ending, str]:
             return _work(attempt, watch), ""
     except (StoreError, ProcessDiedError):
         raise
+    except TrialMemoryError as error:
+        return "oom", str(error)
     except TrialFailedError as error:
         return "failed", str(error)
     except OcrSweepError as error:
@@ -117,14 +129,15 @@ def _redirect_output(log: Path) -> None:
 
 def _work(attempt: Attempt, watch: _Watch) -> Ending:
     attempt.heal_events()
-    config = attempt.config()
+    config = in_parts(attempt.config(), attempt.micro_batches())
     view = CorpusView.open(attempt.store(), config.training.fold)
     cv2.setNumThreads(1)
     files = Files(attempt.checkpoint, attempt.classifier_checkpoint)
-    finished = train(config, view, files, watch, _representations(attempt))
-    if finished is None:
-        return "pruned" if attempt.wished() == "prune" else "stopped"
-    seal_results(attempt, config, view, finished)
+    with memory_errors(config.training):
+        finished = train(config, view, files, watch, _representations(attempt))
+        if finished is None:
+            return "pruned" if attempt.wished() == "prune" else "stopped"
+        seal_results(attempt, config, view, finished)
     return "complete"
 
 

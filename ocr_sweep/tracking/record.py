@@ -27,6 +27,8 @@ SIMULATED = "ocr_sweep.simulated"
 ONNX_SHA256 = "ocr_sweep.onnx_sha256"
 WEIGHTS_SHA256 = "ocr_sweep.weights_sha256"
 REPRESENTATION = "ocr_sweep.representation"  # key of what is learnt before the classifier, where trials may share it
+MICRO_BATCHES = "ocr_sweep.micro_batches"  # parts that batches passed in, where memory did not suffice for the configuration's
+MICRO_BATCHES_SINCE = "ocr_sweep.micro_batches_since"  # epochs that were done before, in larger parts
 REPRODUCES = "ocr_sweep.reproduces"
 VERDICT = "ocr_sweep.verdict"
 
@@ -37,12 +39,15 @@ class Outcome(StrEnum):
     COMPLETE = "complete"
     PRUNED = "pruned"
     FAILED = "failed"
+    OOM = "oom"  # there is not the memory for it, in parts as small as they may be; no value, and no fault of the program
     STOPPED = "stopped"  # by a signal; goes on when the study is run again
 
     @property
     def mlflow_status(self) -> str:
         """MLflow's nearest status."""
-        return {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}[self.value]
+        return {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "oom": "FAILED", "stopped": "KILLED"}[
+            self.value
+        ]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from ocr_sweep.config.optim import OptimConfig
 from ocr_sweep.config.training import TrainingConfig
 from ocr_sweep.config.trial import TrialConfig
-from ocr_sweep.errors import TrialFailedError
+from ocr_sweep.errors import TrialMemoryError
 from ocr_sweep.models.memory import training_memory
 
 MB = 2**20
@@ -42,7 +42,7 @@ def needed_mb(config: TrialConfig, num_classes: int, device: torch.device) -> fl
     """The memory that a training will need on its device, the images of the corpus apart.
 
     Raises:
-        TrialFailedError: it is more than a GPU has free.
+        TrialMemoryError: it is more than a GPU has free.
     """
     needed = predicted_mb(step_memory(config, num_classes), config.optim)
     if device.type == "cuda":
@@ -78,11 +78,11 @@ def check_memory(needed_mb: float, available_mb: float, training: TrainingConfig
     """Refuse a training that would not fit its GPU, before it begins.
 
     Raises:
-        TrialFailedError: it would not.
+        TrialMemoryError: it would not.
     """
     if needed_mb > available_mb:
         need = f"needs about {needed_mb:,.0f} MB, and the GPU has {available_mb:,.0f} MB free"
-        raise TrialFailedError(f"oom: this training {need}; {_advice(training)}")
+        raise TrialMemoryError(f"oom: this training {need}; {_advice(training)}")
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def memory_errors(training: TrainingConfig) -> Iterator[None]:
     """Turn the end of the memory, of the GPU's or the machine's, into the end of the trial.
 
     Raises:
-        TrialFailedError: an allocation failed inside.
+        TrialMemoryError: an allocation failed inside.
     """
     try:
         yield
@@ -98,7 +98,7 @@ def memory_errors(training: TrainingConfig) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         where = "the GPU" if isinstance(error, torch.OutOfMemoryError) else "this machine"
-        raise TrialFailedError(f"oom: the memory of {where} does not suffice; {_advice(training)}") from error
+        raise TrialMemoryError(f"oom: the memory of {where} does not suffice; {_advice(training)}") from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ocr_sweep.pulse import beat
 from ocr_sweep.store import CorpusView
 from ocr_sweep.training.feed import to_tensor
 
@@ -22,6 +23,7 @@ def predict_logits(
     model.eval()
     parts = []
     for first in range(0, len(indices), _EVAL_BATCH):
+        beat()
         images = to_tensor(view.images[indices[first : first + _EVAL_BATCH]], image_size, device)
         parts.append(model(images.contiguous(memory_format=torch.channels_last)).logits.float().cpu().numpy())
     model.train(was_training)

@@ -21,14 +21,15 @@ from typing import Any
 
 import cv2
 
-from ocr_sweep.errors import OcrSweepError, ProcessDiedError, TrialFailedError
+from ocr_sweep.errors import OcrSweepError, ProcessDiedError, TrialFailedError, TrialMemoryError
+from ocr_sweep.pulse import end_with_parent, show_stacks_when_told
 
 _NOTICE = 10.0  # seconds until the death behind an error is known
 _GRACE = 60.0  # seconds that a training goes on without one of its processes, before it is ended from outside
 _FAREWELL = 60.0  # seconds that processes get to end when their work is done
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-_READY, _FAILED, _BUG = "ready", "failed", "bug"  # what a process may say
+_READY, _FAILED, _OOM, _BUG = "ready", "failed", "oom", "bug"  # what a process may say
 
 
 @dataclass(frozen=True)
@@ -132,10 +133,16 @@ def _start(others: list[_Other], devices: int, rendezvous: Path, work: Callable[
 
 def _run(seat: Seat, work: Callable[..., None], args: tuple[Any, ...]) -> None:
     """The life of another process."""
-    threading.Thread(target=_end_with_parent, daemon=True, name="parent").start()
+    parent = multiprocessing.parent_process()
+    assert parent is not None and parent.pid is not None
+    end_with_parent(parent.pid)
+    show_stacks_when_told()
     cv2.setNumThreads(1)
     try:
         work(seat, *args)
+    except TrialMemoryError as error:
+        seat.wire.send((_OOM, str(error)))
+        sys.exit(error.exit_code)
     except OcrSweepError as error:
         seat.wire.send((_FAILED, str(error)))
         sys.exit(error.exit_code)
@@ -143,13 +150,6 @@ def _run(seat: Seat, work: Callable[..., None], args: tuple[Any, ...]) -> None:
         traceback.print_exc()
         seat.wire.send((_BUG, f"{type(error).__name__}: {error}"))
         sys.exit(1)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
 
 
 def _await_ready(others: Sequence[_Other]) -> None:
@@ -192,10 +192,10 @@ def _reason(others: Sequence[_Other], patience: float) -> TrialFailedError | Non
     dead = [other for other in others if other.exit_code not in (None, 0)]
     if not dead:
         return None
-    order = {_FAILED: 0, _READY: 1, "": 1, _BUG: 2}
+    order = {_FAILED: 0, _OOM: 0, _READY: 1, "": 1, _BUG: 2}
     kind, first = min(((other.listen(), other) for other in dead), key=lambda pair: order[pair[0][0]])
-    if kind[0] == _FAILED:
-        return TrialFailedError(kind[1])
+    if kind[0] in (_FAILED, _OOM):
+        return TrialFailedError(kind[1]) if kind[0] == _FAILED else TrialMemoryError(kind[1])
     if kind[0] == _BUG:
         return TrialFailedError(f"bug: {kind[1]}, in the process of device {first.rank}; the log has its traceback")
     code = first.exit_code or 0

@@ -13,6 +13,7 @@ from ocr_sweep.config.training import TrainingConfig
 from ocr_sweep.errors import TrialFailedError
 from ocr_sweep.models import Output
 from ocr_sweep.optim import Course
+from ocr_sweep.pulse import beat
 from ocr_sweep.training.classification import Classification
 from ocr_sweep.training.distributed import Ranks
 from ocr_sweep.training.feed import Batch
@@ -66,6 +67,7 @@ class Step:
         total = torch.zeros((), device=self._device)
         parts = batch.parts(self._config.accumulate)
         for part in parts:
+            beat()
             with compile_errors(enabled=self._config.compile), self._ranks.adding(last=part is parts[-1]):
                 loss = self._loss(part, step) * part.share
                 self._scaler.scale(loss).backward()

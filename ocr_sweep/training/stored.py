@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ocr_sweep.pulse import beat
 from ocr_sweep.store import CorpusView
 
 _SHARE = 0.3  # of the GPU's free memory that images may take, beyond what is predicted for the network
@@ -50,6 +51,7 @@ class StoredImages:
     def _copied(self) -> Tensor:
         resident = torch.empty((len(self._train), *self._view.images.shape[1:]), dtype=torch.uint8, device=self._device)
         for first in range(0, len(self._train), _CHUNK):
+            beat()
             part = self._train[first : first + _CHUNK]
             resident[first : first + len(part)] = torch.from_numpy(self._view.images[part])
         return resident

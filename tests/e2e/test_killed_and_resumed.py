@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,3 +125,38 @@ def test_a_second_sweep_of_a_running_study_is_refused(project: Callable[..., Pat
         process.terminate()
         process.communicate(timeout=30)
         assert process.returncode == 143
+
+
+def test_a_trial_on_two_devices_that_hangs_does_not_outlive_its_supervisor(project: Callable[..., Path]) -> None:
+    root = project(**LONG, base__training__devices=2)
+    with started(root, *RUN) as process:
+        has_epochs(root, "0000-search", 1)
+        pid = trial_process(root, "0000-search")
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)  # it notices nothing any more
+        process.kill()
+        process.wait()
+        nobody_is_left(process)
+
+
+def test_a_trial_that_is_stopped_for_too_long_is_started_again_and_a_stopped_supervisor_is_no_alarm(
+    project: Callable[..., Path],
+) -> None:
+    root = project(**LONG, stall_minutes=0.05)
+    with started(root, *RUN) as process:
+        has_epochs(root, "0000-search", 1)
+        pid = trial_process(root, "0000-search")
+        assert pid is not None
+        for number in (signal.SIGSTOP, signal.SIGCONT):  # supervisor and trial, as in a machine that sleeps
+            for stopped in (process.pid, pid):
+                os.kill(stopped, number)
+            time.sleep(5)
+        assert trial_process(root, "0000-search") in (pid, None), "five seconds asleep are no hang"
+        has_epochs(root, "0000-confirm-seed1", 1)
+        pid = trial_process(root, "0000-confirm-seed1")
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        wait_for(lambda: trial_process(root, "0000-confirm-seed1") not in (pid, None), "another process to go on", 20)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    assert out.count("made no progress") == 1 and "tiny-0000-seed1: its process made no progress for 0.05 minutes" in out

@@ -14,7 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import write_bytes
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, WEIGHTS, Attempt, Event
+from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, WEIGHTS, Attempt
+from ocr_sweep.sweep.events import Event
 from ocr_sweep.sweep.predictions import Predictions
 from ocr_sweep.sweep.slots import Machine, Place
 from ocr_sweep.sweep.trial import numbers_of_record
@@ -30,6 +31,9 @@ class Fate:
     fails: str = ""  # with this reason, after its first epoch
     dies: int = 0  # so many times, after its first epoch
     code: int = -9  # of a death
+    hangs: int = 0  # so many times, after its first epoch
+    needs_parts: int = 1  # of its batches, or its memory does not suffice
+    kernel: bool = False  # whether it is the kernel that says so
     parameters: int = 1000
 
 
@@ -42,11 +46,13 @@ class FakeWorker:
 
     attempt: Attempt
     fate: Fate
-    deaths: int
+    starts: int  # before this one
     place: Place
     killed: bool = False
     out_of_memory: bool = False
+    shown: int = 0  # times that it was asked for its stacks
     _code: int | None = None
+    _beats: int = 0
 
     @property
     def exit_code(self) -> int | None:
@@ -56,27 +62,41 @@ class FakeWorker:
         self.killed, self._code = True, -9
 
     def show_stacks(self) -> None:
-        pass
+        self.shown += 1
 
     def step(self) -> None:
         if self._code is not None:
             return
         attempt, config = self.attempt, self.attempt.config()
         done = len(attempt.events())
+        if done >= 1 and self.starts < self.fate.hangs:
+            return
+        self._beats += 1
+        attempt.heartbeat.write_text(str(self._beats))
+        parts = attempt.micro_batches()
         if attempt.wished() is not None:
             attempt.end("pruned" if attempt.wished() == "prune" else "stopped")
             self._code = 0
         elif done >= 1 and self.fate.fails:
             attempt.end("failed", self.fate.fails)
             self._code = 0
-        elif done >= 1 and self.deaths < self.fate.dies:
+        elif done >= 1 and self.starts < self.fate.dies:
             self._code = self.fate.code
+        elif done >= 1 and (parts.count if parts else config.training.accumulate) < self.fate.needs_parts:
+            self._run_out_of_memory()
         elif done < config.training.epochs:
             now = time.time_ns() // 1_000_000  # as a real trial: the same epoch told twice is two points
             attempt.append(Event(done + 1, {f"epoch/{METRIC}": self.fate.right, "epoch/train_loss": 1.0}, now))
         else:
             seal(attempt, self.fate)
             attempt.end("complete")
+            self._code = 0
+
+    def _run_out_of_memory(self) -> None:
+        if self.fate.kernel:
+            self.out_of_memory, self._code = True, -9
+        else:
+            self.attempt.end("oom", "oom: the memory of this machine does not suffice")
             self._code = 0
 
 

@@ -17,8 +17,9 @@ from tiny_study import config_of, write_study
 from ocr_sweep.disk import file_lock
 from ocr_sweep.errors import ConflictError, StoppedError, StoreError, TooManyFailuresError
 from ocr_sweep.sweep import recording
-from ocr_sweep.sweep.attempt import Attempt, Event
+from ocr_sweep.sweep.attempt import Attempt
 from ocr_sweep.sweep.board import Job, SilentBoard
+from ocr_sweep.sweep.events import Event
 from ocr_sweep.sweep.runner import Runner
 from ocr_sweep.sweep.search import Search
 from ocr_sweep.tracking.record import RunRecord

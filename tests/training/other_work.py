@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from ocr_sweep.errors import TrialFailedError
+from ocr_sweep.errors import TrialMemoryError
 from ocr_sweep.training import processes
 from ocr_sweep.training.processes import Seat, other_processes
 
@@ -28,7 +28,7 @@ def finish(seat: Seat, folder: Path) -> None:
 
 def refuse(seat: Seat, folder: Path) -> None:
     """Fail while it is built."""
-    raise TrialFailedError("oom: the memory of the GPU does not suffice")
+    raise TrialMemoryError("oom: the memory of the GPU does not suffice")
 
 
 def stumble(seat: Seat, folder: Path) -> None:
