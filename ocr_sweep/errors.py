@@ -61,6 +61,10 @@ class StoreError(OcrSweepError):
 
     exit_code = 4
 
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing  # whether it may come back by itself: a server that is away, a database that is locked
+
 
 class ConflictError(OcrSweepError):
     """Somebody else holds the thing, or it exists already with another meaning."""

@@ -192,6 +192,11 @@ class StudyConfig(Strict):
         return len(space.choices) if isinstance(space, CategoricalRange) else 0
 
     @property
+    def choices(self) -> list[str]:
+        """Search paths whose values are choices."""
+        return [path for path, space in self.search.items() if isinstance(space, CategoricalRange)]
+
+    @property
     def chooses_nothing(self) -> bool:
         """Whether the study searches over its arms alone: then no trial is chosen by its number, and each counts as it is."""
         return set(self.search) == {self.arms}

@@ -44,7 +44,9 @@ class Active:
     place: Place
     worker: Worker = field(default_factory=NoProcess)
     watch: StallWatch | None = None  # of the process that lives
+    homeless: bool = False  # whether it waits for a place that works before it starts again
     hung: bool = False  # whether that is why its process was ended
     shipped: set[int] = field(default_factory=set)  # epochs
+    damaged: int = 0  # lines of its events, as far as it was said
     pruning: bool = False
     ended: Ended | None = None

@@ -19,6 +19,7 @@ class Again:
     """The trial starts again from its last checkpoint."""
 
     why: str  # for the reader, after the run's name
+    died: bool = False  # whether its process ended badly, which may lie in its place
 
 
 def fate(active: Active) -> Ended | Again:
@@ -60,7 +61,7 @@ def _after_a_death(active: Active) -> Ended | Again:
     deaths = active.attempt.died()
     if deaths >= _MAX_DEATHS:
         return Ended(Outcome.FAILED, f"{kind}: its process {how}, and so {deaths} times")
-    return Again(f"its process {how}; started again from its last checkpoint")
+    return Again(f"its process {how}; started again from its last checkpoint", died=True)
 
 
 def _in_smaller_parts(active: Active, reason: str) -> Ended | Again:

@@ -32,6 +32,8 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._stamp: tuple[int, int] | None = None  # of the file when it was last read
+        self._read: tuple[list[Event], int] = [], 0
 
     def append(self, event: Event) -> None:
         """Write an event down; once this returns it survives a kill.
@@ -50,16 +52,27 @@ class EventLog:
 
     def events(self) -> list[Event]:
         """All whole events by epoch, the first that was written of each."""
-        events: dict[int, Event] = {}
-        for line in self._lines():
-            if (event := parsed(line)) is not None:
-                events.setdefault(event.epoch, event)
-        return [events[epoch] for epoch in sorted(events)]
+        return self._looked()[0]
 
     def num_damaged(self) -> int:
         """Lines that were finished and are no events any more; the last one may be torn by a kill and is not finished then."""
-        finished = [line for line in self._lines() if line.endswith("\n")]
-        return sum(parsed(line) is None for line in finished if line.strip())
+        return self._looked()[1]
+
+    def _looked(self) -> tuple[list[Event], int]:
+        """What stands in the file; it is read when it has changed."""
+        stamp = (state.st_size, state.st_mtime_ns) if (state := self._state()) else None
+        if stamp is None or stamp != self._stamp:
+            self._stamp, lines = stamp, self._lines()
+            events: dict[int, Event] = {}
+            for event in map(parsed, lines):
+                if event is not None:
+                    events.setdefault(event.epoch, event)
+            damaged = sum(parsed(line) is None for line in lines if line.strip() and line.endswith("\n"))
+            self._read = [events[epoch] for epoch in sorted(events)], damaged
+        return self._read
+
+    def _state(self) -> os.stat_result | None:
+        return self._path.stat() if self._path.exists() else None
 
     def heal(self) -> None:
         """End the last line if only its end is missing; drop it if a kill has torn it."""

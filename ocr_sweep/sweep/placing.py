@@ -58,6 +58,12 @@ class Placing:
         self._say(name, "runs alone, because there is not enough", found)
         return whole_place(machines, need)
 
+    def elsewhere(self, active: Active, others: Sequence[Active], avoid: Collection[str]) -> Place:
+        """Another place for a training that has come to grief where it was; the same one if there is none."""
+        taken = [(other.place, other.need) for other in others]
+        found = find_place(self._engine.machines(), taken, active.need, {*avoid, *active.place.parts})
+        return found if isinstance(found, Place) else active.place
+
     def heard(self, result: Result) -> None:
         """Take in what a training took."""
         self._needs.heard(result.job.config, result.metrics)

@@ -18,10 +18,12 @@ from ocr_sweep.disk import file_lock, read_json
 from ocr_sweep.errors import EvidenceError
 from ocr_sweep.sweep.attempt import CONFIG, PREDICTIONS, PROVENANCE, read_config
 from ocr_sweep.sweep.board import Board, Job, Result
+from ocr_sweep.sweep.breaker import Breaker
 from ocr_sweep.sweep.corpora import open_corpus
 from ocr_sweep.sweep.local_engine import LocalEngine
 from ocr_sweep.sweep.micro_batches import MicroBatches, parts_of, throughout
 from ocr_sweep.sweep.needs import Needs
+from ocr_sweep.sweep.outage import Stores
 from ocr_sweep.sweep.placing import Placing
 from ocr_sweep.sweep.runner import Runner
 from ocr_sweep.sweep.signals import Signals
@@ -102,7 +104,8 @@ def reproduce(run_id: str, paths: Paths, board: Board, announce: Callable[[Seque
                 board=board,
             )
             placing = Placing(engine, Needs(view.num_classes), 1, board)
-            runner = Runner(starter, placing, signals, max_failures=2)  # more than the one: how it failed is ours to say
+            stores, breaker = Stores(board.say), Breaker((), board.say)
+            runner = Runner(starter, placing, stores, breaker, signals, max_failures=2)  # how the one failed is ours to say
             new = _unjudged(old, tracker) or _train(runner, _job(old, config, tracker)).run_id
             return _compare(tracker, old, tracker.run(new), different)
 

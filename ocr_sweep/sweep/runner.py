@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable
 
 from ocr_sweep.errors import StoreError, TooManyFailuresError
-from ocr_sweep.sweep.active import Active
+from ocr_sweep.sweep.active import Active, Ended
 from ocr_sweep.sweep.board import Job, Result
+from ocr_sweep.sweep.breaker import Breaker
 from ocr_sweep.sweep.deaths import Again, fate
+from ocr_sweep.sweep.outage import Stores
 from ocr_sweep.sweep.placing import Placing
 from ocr_sweep.sweep.recording import record_end
 from ocr_sweep.sweep.shipping import OnEpoch, ship
@@ -24,10 +26,14 @@ _GRACE = 120.0  # seconds that stopping trials get for their checkpoints
 class Runner:
     """Runs the jobs of one study on one corpus."""
 
-    def __init__(self, starter: Starter, placing: Placing, signals: Signals, *, max_failures: int) -> None:
+    def __init__(
+        self, starter: Starter, placing: Placing, stores: Stores, breaker: Breaker, signals: Signals, *, max_failures: int
+    ) -> None:
         self.board = starter.board
         self._starter = starter
         self._placing = placing
+        self._stores = stores
+        self._breaker = breaker
         self._signals = signals
         self._max_failures = max_failures
         self._failures = 0
@@ -48,39 +54,26 @@ class Runner:
         Raises:
             StoppedError: a signal came; every trial has checkpointed.
             KeyboardInterrupt: a second one came; every trial has been killed, and its last checkpoint is safe.
-            StoreError: a store or disk is unavailable; every trial has checkpointed as far as the disk let it.
+            StoreError: a disk is unavailable, or a store has been for too long; every trial has checkpointed as far as the disk
+                let it.
             TooManyFailuresError: too many trials failed in a row.
         """
         try:
             while True:
                 self._signals.raise_if_heard()
-                self._fill(next_job)
-                if not self._active:
-                    return
-                self._engine.wait([active.worker for active in self._active], _POLL)
                 self._end_hung()
-                for active in list(self._active):
-                    self._look_at(active, on_epoch, on_end)
+                self._see_ends()
+                if self._stores.due():
+                    with self._stores.borne():
+                        self._record(on_epoch, on_end)
+                        if self._fill(next_job) and not self._active:
+                            return
+                self._engine.wait([active.worker for active in self._active], _POLL)
         except BaseException:
             self._stop_all()
             if self._signals.impatient:
                 raise KeyboardInterrupt from None
             raise
-
-    def _fill(self, next_job: Callable[[], Job | None]) -> None:
-        """Start what fits beside the trainings that run; a job that does not fit waits at the head of the line."""
-        while not self._placing.full(self._active):
-            self._next = self._next or next_job()
-            if self._next is None:
-                return
-            need = self._placing.need(self._next.config)
-            place = self._placing.find(self._next.name, need, self._active)
-            if place is None:
-                return
-            active = self._starter.begin(self._next, need, place)
-            self._next = None
-            self._active.append(active)  # from here on its run is ended truthfully, whatever happens
-            self._starter.launch(active)
 
     def _end_hung(self) -> None:
         """End the processes that live and make no progress; what becomes of their trials is decided as after any death."""
@@ -91,21 +84,72 @@ class Runner:
                 self._engine.wait([active.worker], _STACKS)
                 active.worker.kill()
 
-    def _look_at(self, active: Active, on_epoch: OnEpoch, on_end: Callable[[Result], None]) -> None:
-        over = active.worker.exit_code is not None  # read before the events: a trial that has ended has written its last one
-        ship(active, self._tracker, self.board, on_epoch)
-        if not over:
-            return
-        found = fate(active)
-        if isinstance(found, Again):
-            self.board.say(f"{active.job.name}: {found.why}")
+    def _see_ends(self) -> None:
+        """Decide what becomes of trials whose process has ended; no store is asked."""
+        for active in self._active:
+            if active.ended is None and not active.homeless and active.worker.exit_code is not None:
+                found = fate(active)
+                if isinstance(found, Ended):
+                    active.ended = found
+                else:
+                    self._start_again(active, found)
+
+    def _start_again(self, active: Active, found: Again) -> None:
+        self.board.say(f"{active.job.name}: {found.why}")
+        if found.died:
+            self._breaker.failed_at(active.place, active.job.name)
+            active.place = self._placing.elsewhere(active, self._others(active), self._breaker.broken)
+        active.homeless = bool(self._breaker.broken & set(active.place.parts))
+        if not active.homeless:
             self._starter.launch(active)
-            return
-        result = record_end(active, found, self._tracker, on_end)
-        self._active.remove(active)
-        self.board.ended(active.job, result.outcome.value, result.metrics, result.reason)
-        self._placing.heard(result)
-        self._count(result)
+
+    def _rehouse(self) -> bool:
+        """Start those again that wait for a place that works; False when one of them still does."""
+        for active in self._active:
+            if active.homeless:
+                place = self._placing.find(active.job.name, active.need, self._others(active), self._breaker.broken)
+                if place is None:
+                    return False
+                active.place, active.homeless = place, False
+                self._starter.launch(active)
+        return True
+
+    def _others(self, active: Active) -> list[Active]:
+        return [other for other in self._active if other is not active]
+
+    def _record(self, on_epoch: OnEpoch, on_end: Callable[[Result], None]) -> None:
+        """Pass on what trials have written, and record those that have ended."""
+        for active in list(self._active):
+            ship(active, self._tracker, self.board, on_epoch)
+            if active.ended is not None:
+                result = record_end(active, active.ended, self._tracker, on_end)
+                self._active.remove(active)
+                self.board.ended(active.job, result.outcome.value, result.metrics, result.reason)
+                self._placing.heard(result)
+                self._breaker.heard(result, active.place)
+                self._count(result)
+
+    def _fill(self, next_job: Callable[[], Job | None]) -> bool:
+        """Start what fits beside the trainings that run; a job that does not fit waits at the head of the line.
+
+        Returns:
+            Whether there is no job for now.
+        """
+        if not self._rehouse():
+            return False
+        while not self._placing.full(self._active):
+            self._next = self._next or next_job()
+            if self._next is None:
+                return True
+            need = self._placing.need(self._next.config)
+            place = self._placing.find(self._next.name, need, self._active, self._breaker.broken)
+            if place is None:
+                return False
+            active = self._starter.begin(self._next, need, place)
+            self._next = None
+            self._active.append(active)  # from here on its run is ended truthfully, whatever happens
+            self._starter.launch(active)
+        return False
 
     def _count(self, result: Result) -> None:
         """Stop after too many failures in a row.
@@ -142,11 +186,12 @@ class Runner:
         for active in self._active:
             if active.worker.exit_code is None:
                 active.worker.kill()
-            self._pause(active)
+        self._pause_all()
         self._active.clear()
 
-    def _pause(self, active: Active) -> None:
+    def _pause_all(self) -> None:
         try:
-            self._tracker.finish(active.run_id, Outcome.STOPPED, "goes on when the study is run again")
-        except StoreError as error:
+            for active in self._active:
+                self._tracker.finish(active.run_id, Outcome.STOPPED, "goes on when the study is run again")
+        except StoreError as error:  # the next would wait as long in vain
             self.board.say(str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import optuna
@@ -22,7 +22,7 @@ _STATES = {
     Outcome.FAILED: TrialState.FAIL,
     Outcome.OOM: TrialState.FAIL,
 }
-_CONTRADICTION = "ocr_sweep.contradiction"
+_CONTRADICTION = "ocr_sweep.contradiction"  # why a proposal was never tried
 _MAX_CONTRADICTIONS = 200  # proposals in a row
 
 
@@ -34,14 +34,25 @@ class Search:
 
     Args:
         say: hears a sentence for the reader.
+        refuses: says why a point is not to be tried, if it is not; then it is replaced, too.
     """
 
-    def __init__(self, study: StudyConfig, optuna_study: optuna.Study, url: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        study: StudyConfig,
+        optuna_study: optuna.Study,
+        url: str,
+        say: Callable[[str], None],
+        refuses: Callable[[Mapping[str, object]], str | None] = lambda params: None,
+    ) -> None:
         self._study = study
         self._optuna = optuna_study
         self._url = url
         self._say = say
+        self._refuses = refuses
         self._spent = False  # the budget
+        self._handed_out: set[int] = set()  # trials of this session
+        self._interrupted = False  # whether the database went away while a trial was asked for
         self._unfinished = self._in_state(TrialState.RUNNING)  # of a session that ended before them
 
     def remaining(self) -> int:
@@ -54,15 +65,32 @@ class Search:
         Raises:
             ConfigError: one proposal after the other contradicts itself.
         """
+        if self._interrupted:  # what was asked for, and never came, runs in the database
+            running = self._in_state(TrialState.RUNNING)
+            self._unfinished = [trial for trial in running if trial.number not in self._handed_out]
+        self._interrupted = True
         with storage_errors(self._url):
-            for _ in range(_MAX_CONTRADICTIONS):
-                trial = self._ask()
-                if trial is None:
-                    return None
-                try:
-                    return self._job(trial)
-                except ValidationError as error:
-                    self._refuse(trial, error)
+            job = self._next_job()
+        self._interrupted = False
+        if job is not None:
+            self._handed_out.add(job.trial)
+        return job
+
+    def _next_job(self) -> Job | None:
+        for _ in range(_MAX_CONTRADICTIONS):
+            trial = self._ask()
+            if trial is None:
+                return None
+            params = self._suggest(trial)
+            if why := self._refuses(params):  # which was said when it came to be
+                self._replace(trial, why)
+                continue
+            try:
+                return self._job(trial, params)
+            except ValidationError as error:
+                why = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+                self._replace(trial, why)
+                self._say(f"proposal {trial.number} contradicts itself and is replaced: {why}")
         raise ConfigError(
             [f"search: must hold points that a trial can be, but {_MAX_CONTRADICTIONS} proposals in a row contradict themselves"]
         )
@@ -84,11 +112,10 @@ class Search:
         self._optuna.sampler = make_sampler(self._study, len(started))
         return self._optuna.ask()
 
-    def _refuse(self, trial: optuna.trial.Trial, error: ValidationError) -> None:
-        why = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+    def _replace(self, trial: optuna.trial.Trial, why: str) -> None:
+        """End a proposal that is not to be tried; it costs nothing of the budget."""
         trial.set_user_attr(_CONTRADICTION, why)
         self._optuna.tell(trial.number, state=TrialState.FAIL)
-        self._say(f"proposal {trial.number} contradicts itself and is replaced: {why}")
 
     def on_epoch(self, job: Job, epoch: int, metrics: dict[str, float]) -> bool:
         """Report an epoch; True when the pruner gives the trial up.
@@ -115,8 +142,7 @@ class Search:
             assert value is None or math.isfinite(value), f"{result.job.name} has the value {value}"  # infinity would be best
             self._optuna.tell(result.job.trial, value, state=_STATES[result.outcome])
 
-    def _job(self, trial: optuna.trial.Trial) -> Job:
-        params = self._suggest(trial)
+    def _job(self, trial: optuna.trial.Trial, params: dict[str, Any]) -> Job:
         arm = str(params[self._study.arms]) if self._study.arms else ""
         return Job(self._study.name, trial.number, "search", "", self._study.trial_config(params), params, arm=arm)
 

@@ -27,3 +27,13 @@ def ship(active: Active, tracker: Tracker, board: Board, on_epoch: OnEpoch) -> N
             active.pruning = True
         active.shipped.add(event.epoch)
         board.epoch(active.job, event.epoch, event.metrics)
+    _tell_of_damage(active, board)
+
+
+def _tell_of_damage(active: Active, board: Board) -> None:
+    """Say that a line of the events is not what the trial wrote; its epoch comes again if the trial ever starts again."""
+    damaged = active.attempt.num_damaged_events()
+    if damaged > active.damaged:
+        active.damaged = damaged
+        lines = "a line" if damaged == 1 else f"{damaged} lines"
+        board.say(f"{active.job.name}: {lines} of its events.jsonl was damaged on disk, and is left out of its curves")

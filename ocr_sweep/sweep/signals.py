@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from ocr_sweep.errors import StoppedError
 from ocr_sweep.sweep.corpora import CorpusProgress
+
+_PAUSE = 0.25  # seconds
 
 
 class Signals:
@@ -38,6 +41,15 @@ class Signals:
         """
         if self.number is not None:
             raise StoppedError(f"stopped by {signal.Signals(self.number).name}", self.number)
+
+    def pause(self) -> None:
+        """Wait a moment, unless a signal came.
+
+        Raises:
+            StoppedError: with the signal's number.
+        """
+        self.raise_if_heard()
+        time.sleep(_PAUSE)
 
     def between(self, report: CorpusProgress) -> CorpusProgress:
         """A report of progress at which a signal stops the work: that of a corpus, and no trial's."""

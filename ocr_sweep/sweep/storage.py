@@ -22,7 +22,7 @@ from ocr_sweep.config.study import StudyConfig, flatten
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import created_aside, file_lock, make_directory, store_errors
 from ocr_sweep.errors import ConflictError, StoreError
-from ocr_sweep.tracking.mlflow_client import without_password
+from ocr_sweep.tracking.mlflow_client import stays_away, without_password
 
 _IDENTITY = "ocr_sweep.identity"
 VERDICT = "ocr_sweep.verdict"
@@ -107,7 +107,8 @@ def storage_errors(url: str) -> Iterator[None]:
         cause = without_password(str(error.__cause__ or error).splitlines()[0])
         raise StoreError(
             f"Optuna's database {without_password(url)} must be reachable and writable, but: {cause[:300]}. "
-            "What was recorded is safe; when the database is back, run the same command again"
+            "What was recorded is safe; when the database is back, run the same command again",
+            passing=not stays_away(cause),
         ) from error
 
 
@@ -140,7 +141,7 @@ def make_pruner(study: StudyConfig) -> optuna.pruners.BasePruner:
 
 
 def _patience(url: str) -> dict[str, Any]:
-    return {"timeout": 60} if url.startswith("sqlite") else {}
+    return {"timeout": 10} if url.startswith("sqlite") else {}
 
 
 def _with_defaults(identity: dict[str, Any]) -> dict[str, Any]:

@@ -14,10 +14,12 @@ from ocr_sweep.config.study import CategoricalRange, StudyConfig
 from ocr_sweep.disk import file_lock
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.board import Board
+from ocr_sweep.sweep.breaker import Breaker
 from ocr_sweep.sweep.confirm import Verdict, judge
 from ocr_sweep.sweep.corpora import open_corpus
 from ocr_sweep.sweep.local_engine import LocalEngine
 from ocr_sweep.sweep.needs import Needs
+from ocr_sweep.sweep.outage import Stores
 from ocr_sweep.sweep.placing import Placing
 from ocr_sweep.sweep.runner import Runner
 from ocr_sweep.sweep.search import Search
@@ -62,7 +64,8 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
         training_indices(view, study.base.training.leave_out)  # refuses to leave a class without images
         check_calibration(study.base, view)
         optuna_study = open_study(study, paths, view.fingerprint)
-        search = Search(study, optuna_study, paths.optuna_url, board.say)
+        breaker = Breaker(study.choices, board.say)
+        search = Search(study, optuna_study, paths.optuna_url, board.say, breaker.refuses)
         experiment_id = tracker.experiment(study.name, _about(study))
         summary = Summary(study, optuna_study, tracker, experiment_id, board.say)
         starter = Starter(
@@ -80,15 +83,20 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
         needs.learn(tracker.runs(study.name))
         placing = Placing(engine, needs, study.workers, board)
         jobs = StudyJobs(study, search, tracker, board, slots=placing.num_slots(study.base))
-        runner = Runner(starter, placing, signals, max_failures=study.max_failures)
+        stores = Stores(board.say)
+        runner = Runner(starter, placing, stores, breaker, signals, max_failures=study.max_failures)
         with summary.of_failure():
             runner.drive(jobs.next_job, jobs.on_epoch, jobs.on_end)
-            records = tracker.runs(study.name)
-            verdict = judge(study, records, tracker, view)
+            records = stores.endured(lambda: tracker.runs(study.name), signals.pause)
+            verdict = stores.endured(lambda: judge(study, records, tracker, view), signals.pause)
         board.judged(verdict.winner, verdict.interval, verdict.sentence)
-        with storage_errors(paths.optuna_url):
-            optuna_study.set_user_attr(VERDICT, verdict.as_dict())
-            summary.write(verdict, verdict.sentence, records)
+
+        def kept() -> None:
+            with storage_errors(paths.optuna_url):
+                optuna_study.set_user_attr(VERDICT, verdict.as_dict())
+                summary.write(verdict, verdict.sentence, records)
+
+        stores.endured(kept, signals.pause)
         shutil.rmtree(paths.work(study.name), ignore_errors=True)
         return StudyEnd(verdict, tuple(records), view)
 

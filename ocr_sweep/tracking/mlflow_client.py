@@ -21,10 +21,13 @@ _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # a run whose creation is sent twice is two runs; who can wait asks again himself
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+
+_LASTING = {"BAD_REQUEST", "ENDPOINT_NOT_FOUND", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "RESOURCE_DOES_NOT_EXIST"}
+_LASTING |= {"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}  # what a server answers that is there
 
 
 def is_embedded(paths: Paths) -> bool:
@@ -83,8 +86,16 @@ def tracking_errors(uri: str) -> Iterator[None]:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise StoreError(
             f"the tracking store {without_password(uri)} must be reachable and writable, but: {without_password(first)[:300]}. "
-            "What was recorded is safe, and trials keep their results on disk; when the store is back, run the same command again"
+            "What was recorded is safe, and trials keep their results on disk; when it is back, run the same command again",
+            passing=getattr(error, "error_code", "") not in _LASTING and not stays_away(first),
         ) from error
+
+
+def stays_away(said: str) -> bool:
+    """Whether a database says that it will not be back without somebody's help."""
+    return any(
+        sign in said.lower() for sign in ("disk is full", "readonly", "read-only", "i/o error", "malformed", "not a database")
+    )
 
 
 def without_password(text: str) -> str:

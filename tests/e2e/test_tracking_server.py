@@ -15,7 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tiny_study import environment, here, processes_of, refused, started, wait_for
+from mlflow import MlflowClient
+from tiny_study import environment, here, paths_of, processes_of, refused, started, wait_for
+
+from ocr_sweep.sweep.attempt import Attempt
 
 pytestmark = pytest.mark.slow
 
@@ -37,26 +40,43 @@ def answers(address: str) -> bool:
         return False
 
 
+class Server:
+    """An MLflow server that keeps its artifacts to itself: a client reaches them through it alone."""
+
+    def __init__(self, kept: Path, remote: Path) -> None:
+        port = free_port()
+        self.address = f"http://127.0.0.1:{port}"
+        self._root = kept.parent
+        self._log = remote.with_name("server.log")
+        self._command = [
+            sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{kept}/mlflow.db",
+            "--artifacts-destination", str(remote), "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        ]  # fmt: skip
+
+    def start(self) -> None:
+        settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=environment(self._root, **settings), stdout=log, stderr=log, start_new_session=True
+            )
+        wait_for(lambda: answers(self.address) or time.sleep(0.3), "the server to answer", 120)
+
+    def kill(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
 @pytest.fixture
-def server(project: Callable[..., Path], tmp_path: Path) -> Iterator[str]:
-    """A server that keeps its artifacts to itself: a client reaches them through it alone."""
-    kept, port = project("server") / "mlruns", free_port()
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{kept}/mlflow.db",
-        "--artifacts-destination", str(tmp_path / "remote"), "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-    ]  # fmt: skip
-    settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (tmp_path / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, env=environment(kept.parent, **settings), stdout=log, stderr=log, start_new_session=True
-        )
-        try:
-            address = f"http://127.0.0.1:{port}"
-            wait_for(lambda: answers(address) or time.sleep(0.3), "the server to answer", 120)
-            yield address
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+def mlflow_server(project: Callable[..., Path], tmp_path: Path) -> Iterator[Server]:
+    server = Server(project("server") / "mlruns", tmp_path / "remote")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def server(mlflow_server: Server) -> str:
+    return mlflow_server.address
 
 
 def test_a_study_on_a_tracking_server(project: Callable[..., Path], server: str, tmp_path: Path) -> None:
@@ -83,6 +103,30 @@ def test_a_study_on_a_tracking_server(project: Callable[..., Path], server: str,
     looked = here(root, "doctor", "tiny", "--json", **settings)
     assert looked.code == 3 and {one["invariant"] for one in json.loads(looked.out)["violations"]} == {"I5"}
     refused(here(root, "models", "promote", "--study", "tiny", **settings), 3, "cannot be promoted", "model/model.onnx")
+
+
+def test_a_server_that_is_killed_for_a_while_costs_a_study_nothing(project: Callable[..., Path], mlflow_server: Server) -> None:
+    long = {"trials": 1, "base__training__epochs": 4, "base__training__images_per_epoch": 1600}
+    root = project("client", **long)
+    events = Attempt(paths_of(root).work("tiny") / "0000-search").events
+    with started(root, "sweep", "run", "tiny", MLFLOW_TRACKING_URI=mlflow_server.address) as process:
+        wait_for(lambda: Attempt(paths_of(root).work("tiny") / "0000-search").events(), "the first epoch")
+        mlflow_server.kill()
+        wait_for(
+            lambda: (paths_of(root).work("tiny") / "0000-search" / "outcome.json").exists(), "the training to end without it"
+        )
+        assert len(events()) == 4
+        mlflow_server.start()
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    said = " ".join(out.split())
+    assert said.count("it is tried again for 10 minutes") == 1 and said.count("recording goes on after") == 1
+    client = MlflowClient(mlflow_server.address)
+    runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    assert [run.info.status for run in runs] == ["FINISHED"] * 2
+    for run in runs:
+        assert [point.step for point in client.get_metric_history(run.info.run_id, "epoch/train_loss")] == [1, 2, 3, 4]
+        assert len(client.get_metric_history(run.info.run_id, "val/accuracy_macro")) == 1
 
 
 def test_the_ui_answers_and_leaves_nobody_behind(finished: Path) -> None:
