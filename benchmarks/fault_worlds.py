@@ -28,12 +28,11 @@ from ocr_sweep.config.paths import Paths
 from ocr_sweep.disk import make_directory, write_bytes
 from ocr_sweep.models.checkpoint import load_checkpoint, save_checkpoint
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep import runner, study_loop, summary, trial
+from ocr_sweep.sweep import recording, study_loop, summary, trial
 from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, WEIGHTS, Attempt
-from ocr_sweep.sweep.board import SilentBoard
-from ocr_sweep.sweep.engine import LocalEngine
+from ocr_sweep.sweep.board import Result, SilentBoard
+from ocr_sweep.sweep.local_engine import LocalEngine
 from ocr_sweep.sweep.predictions import Predictions
-from ocr_sweep.sweep.runner import Result
 from ocr_sweep.sweep.search import Search
 from ocr_sweep.training.trainer import Trainer
 
@@ -107,7 +106,7 @@ def settle(log: Log, *, train: bool) -> None:
     setattr(study_loop, "LocalEngine", ForkEngine)  # noqa: B010
     if not train:
         setattr(trial, "_work", _work)  # noqa: B010
-        setattr(runner, "write_model_folder", lambda *_: None)  # noqa: B010
+        setattr(recording, "write_model_folder", lambda *_: None)  # noqa: B010
         setattr(summary, "draw", lambda picture: b"a picture")  # noqa: B010
     _log_after(log, Attempt, "append", lambda attempt, event: ("epoch", attempt.folder.name, event.epoch, event.metrics))
     _log_after(log, Attempt, "end", lambda attempt, ending, reason="": ("ended", attempt.folder.name, ending))

@@ -29,10 +29,9 @@ from tiny_study import config_of, new_project, paths_of
 
 from ocr_sweep.doctor.examine import examine
 from ocr_sweep.doctor.repair import repair
-from ocr_sweep.sweep import runner, study_loop, summary
+from ocr_sweep.sweep import recording, study_loop, summary
 from ocr_sweep.sweep.attempt import Attempt
-from ocr_sweep.sweep.board import SilentBoard
-from ocr_sweep.sweep.runner import Result
+from ocr_sweep.sweep.board import Result, SilentBoard
 from ocr_sweep.sweep.search import Search
 from ocr_sweep.sweep.trial import run_attempt
 from ocr_sweep.tracking.tracker import Tracker
@@ -148,7 +147,7 @@ def of_study(folder: Path, trials: int) -> Points:
 
 def session(root: Path) -> tuple[FakeEngine, Facts]:
     """One session of the study; returns its engine and the epochs that it trained."""
-    runner.write_model_folder = lambda onnx_file, scratch: None
+    recording.write_model_folder = lambda onnx_file, scratch: None
     summary.draw = lambda picture: b"a picture"  # matplotlib is no business of a kill
     engine = FakeEngine(lambda config, name: FATES.get(name, Fate(right=0.7)))
     study_loop.LocalEngine = lambda timm: engine  # type: ignore[assignment,misc]
