@@ -112,7 +112,7 @@ def _holds(parity: Mapping[str, Any]) -> bool:
 def _reasons(study: StudyEvidence) -> Iterator[Violation]:
     """I24."""
     for run in study.runs:
-        if run.deleted or run.outcome != "failed":
+        if run.deleted or run.outcome not in ("failed", "oom"):
             continue
         reason = run.tags.get(words.REASON, "")
         if reason.partition(":")[0] not in words.REASONS:

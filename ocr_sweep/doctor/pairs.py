@@ -82,13 +82,13 @@ def _states(study: StudyEvidence) -> Iterator[Violation]:
             if run.outcome in words.STATE:
                 what = f"Optuna must have been told how the trial ended, but has it {trial.state}, and its run is {run.outcome}"
                 yield study.wrong("I2", run.where, what, f"`make doctor REPAIR=1` tells it; {study.again} does, too")
-        elif (wanted := _outcome_of(trial)) != run.outcome:
-            what = f"the run of a trial that is {trial.state} must be {wanted}, but is {run.outcome or run.status}"
+        elif run.outcome not in (wanted := _outcomes_of(trial)):
+            what = f"the run of a trial that is {trial.state} must be {' or '.join(wanted)}, but is {run.outcome or run.status}"
             yield study.wrong("I2", run.where, what, _whom_to_believe(trial))
 
 
-def _outcome_of(trial: Trial) -> str:
-    return next(outcome for outcome, state in words.STATE.items() if state == trial.state)
+def _outcomes_of(trial: Trial) -> list[str]:
+    return [outcome for outcome, state in words.STATE.items() if state == trial.state]
 
 
 def _whom_to_believe(trial: Trial) -> str:

@@ -112,7 +112,8 @@ def _ending(study: StudyEvidence, run: Run, told: Trial | None, paths: Paths, tr
         return
     if wanted is None or (run.outcome, run.status) == (wanted, words.STATUS[wanted]):
         return
-    reason = {"stopped": _GOES_ON, "failed": run.tags.get(words.REASON) or "other: its reason is lost"}.get(wanted, "")
+    lost = run.tags.get(words.REASON) or "other: its reason is lost"
+    reason = {"stopped": _GOES_ON, "failed": lost, "oom": lost}.get(wanted, "")
     yield Change(
         "I3" if run.status == "RUNNING" else "I2",
         run.where,
@@ -129,7 +130,8 @@ def _stopping(tracker: Tracker, run: Run) -> Callable[[], None]:
 def _true_outcome(study: StudyEvidence, run: Run, told: Trial | None) -> str | None:
     """How a run ended; None where nothing proves it."""
     if told is not None:
-        outcome = next(outcome for outcome, state in words.STATE.items() if state == told.state)
+        outcomes = [outcome for outcome, state in words.STATE.items() if state == told.state]
+        outcome = run.outcome if run.outcome in outcomes else outcomes[0]
         return outcome if outcome != "complete" or _proven(study, run, told) else None
     if run.outcome in words.STATUS and (run.outcome != "complete" or not damage_of(study, run)):
         return run.outcome
@@ -177,7 +179,7 @@ def _tags(study: StudyEvidence, run: Run, tracker: Tracker) -> Iterator[Change]:
 def _reason(run: Run, tracker: Tracker) -> Iterator[Change]:
     """Give a failure whose reason has no word of the list the word `other`."""
     reason = run.tags.get(words.REASON, "")
-    if run.outcome != "failed" or run.status != "FAILED" or reason.partition(":")[0] in words.REASONS:
+    if run.outcome not in ("failed", "oom") or run.status != "FAILED" or reason.partition(":")[0] in words.REASONS:
         return
     after = f"other: {reason or 'its reason is lost'}"[:1000]
     yield Change("I24", run.where, repr(reason), repr(after), _setting(tracker, run, {words.REASON: after}))

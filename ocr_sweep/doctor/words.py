@@ -31,15 +31,15 @@ PARITY: Final = "parity.json"
 MANIFEST: Final = "manifest.json"
 LOG: Final = "log.txt"
 
-STATUS: Final = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
+STATUS: Final = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "oom": "FAILED", "stopped": "KILLED"}
 """MLflow's status for each outcome."""
 
-STATE: Final = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
+STATE: Final = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "oom": "FAIL"}
 """Optuna's state for each outcome that ends a trial; a stopped one goes on and stays RUNNING."""
 
 REASONS: Final = (
     "nan-loss", "nan-logits", "no-gradient", "oom", "compile", "devices", "parity",  # what a training met
-    "died", "integrity",  # what its supervisor met
+    "died", "hung", "integrity",  # what its supervisor met
     "mistake", "bug", "other",
 )  # fmt: skip
 """How the reason of a failed run may begin; after the word comes a colon and a sentence."""

@@ -51,17 +51,18 @@ def _after_a_death(active: Active) -> Ended | Again:
         raise StoreError(f"trial {active.job.name} could not write: {_last_line(active.attempt.log)}")
     if active.worker.out_of_memory:
         return _in_smaller_parts(active, "oom: the kernel ended its process, because the machine's memory was full")
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    kind = "died"
+    deaths, how = active.attempt.died(), _how(active, code)
+    if deaths < _MAX_DEATHS:
+        return Again(f"its process {how}; started again from its last checkpoint", died=True)
+    if active.hung:
+        return Ended(Outcome.FAILED, f"hung: its process {how}, and so {deaths} times")
+    return Ended(Outcome.FAILED, f"died: its process {how}, and so {deaths} times")
+
+
+def _how(active: Active, code: int) -> str:
     if active.hung and active.watch is not None:
-        kind, how = (
-            "hung",
-            f"made no progress for {active.watch.seconds / 60:g} minutes; the stacks of its threads are in its log",
-        )
-    deaths = active.attempt.died()
-    if deaths >= _MAX_DEATHS:
-        return Ended(Outcome.FAILED, f"{kind}: its process {how}, and so {deaths} times")
-    return Again(f"its process {how}; started again from its last checkpoint", died=True)
+        return f"made no progress for {active.watch.seconds / 60:g} minutes; the stacks of its threads are in its log"
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
 def _in_smaller_parts(active: Active, reason: str) -> Ended | Again:
