@@ -6,8 +6,8 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from ocr_sweep.config.model import TimmConfig
 from ocr_sweep.config.paths import Paths
@@ -15,9 +15,10 @@ from ocr_sweep.config.study import CategoricalRange, StudyConfig
 from ocr_sweep.disk import file_lock
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.board import Board
-from ocr_sweep.sweep.confirm import Verdict, judge
+from ocr_sweep.sweep.confirm import Confirmation
 from ocr_sweep.sweep.corpora import open_corpus
 from ocr_sweep.sweep.engine import LocalEngine
+from ocr_sweep.sweep.judge import Verdict, judge, num_complete
 from ocr_sweep.sweep.runner import Runner, Signals
 from ocr_sweep.sweep.search import Search
 from ocr_sweep.sweep.storage import VERDICT, open_study, storage_errors
@@ -29,6 +30,9 @@ from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 from ocr_sweep.training.calibration import check_calibration
 from ocr_sweep.training.feed import training_indices
+
+if TYPE_CHECKING:
+    import optuna
 
 
 @dataclass(frozen=True)
@@ -75,17 +79,40 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
             signals=signals,
             representations=paths.representations if shares_representations(study) else None,
         )
-        jobs = StudyJobs(study, search, tracker, board, slots=runner.slots)
+        before = _recorded_verdict(study, optuna_study, tracker, paths)
+        confirmation = Confirmation(study, tracker, view, before.winner if before is not None else None)
+        jobs = StudyJobs(study, search, tracker, board, confirmation, slots=runner.slots)
         with summary.of_failure():
             runner.drive(jobs.next_job, jobs.on_epoch, jobs.on_end)
-            records = tracker.runs(study.name)
-            verdict = judge(study, records, tracker, view)
+            records = confirmation.closed(tracker.runs(study.name))
+            if before is not None and before.runs == num_complete(records):
+                verdict = before
+            else:
+                verdict = judge(study, confirmation, records, simulated=view.simulated)
+                _record_verdict(verdict, optuna_study, paths)
         board.judged(verdict.winner, verdict.interval, verdict.sentence)
         with storage_errors(paths.optuna_url):
-            optuna_study.set_user_attr(VERDICT, verdict.as_dict())
             summary.write(verdict, verdict.sentence, records)
         shutil.rmtree(paths.work(study.name), ignore_errors=True)
         return StudyEnd(verdict, tuple(records), view)
+
+
+def _recorded_verdict(study: StudyConfig, optuna_study: optuna.Study, tracker: Tracker, paths: Paths) -> Verdict | None:
+    """The verdict on record. One of a former version rests on the trainings that are there now, before any other."""
+    with storage_errors(paths.optuna_url):
+        data = optuna_study.user_attrs.get(VERDICT)
+    if data is None:
+        return None
+    verdict = Verdict.from_dict(data)
+    if not verdict.runs:
+        verdict = replace(verdict, runs=num_complete(tracker.runs(study.name)))
+        _record_verdict(verdict, optuna_study, paths)
+    return verdict
+
+
+def _record_verdict(verdict: Verdict, optuna_study: optuna.Study, paths: Paths) -> None:
+    with storage_errors(paths.optuna_url):
+        optuna_study.set_user_attr(VERDICT, verdict.as_dict())
 
 
 def _about(study: StudyConfig) -> dict[str, str]:

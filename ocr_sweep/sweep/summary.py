@@ -16,7 +16,7 @@ from ocr_sweep.config.fingerprint import fingerprint
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.disk import write_bytes
 from ocr_sweep.errors import StoreError, TooManyFailuresError
-from ocr_sweep.sweep.confirm import Verdict
+from ocr_sweep.sweep.judge import Verdict
 from ocr_sweep.sweep.summary_data import Trials, gather
 from ocr_sweep.sweep.summary_parallel import parallel
 from ocr_sweep.sweep.summary_pictures import history, importance, slices
