@@ -57,14 +57,14 @@ class Estimate:
         """The same value, without a part of its variance that another source of variance brings again."""
         return replace(self, variance=max(0.0, self.variance - variance))
 
-    def interval(self, tail: float = (1.0 - LEVEL) / 2.0, high_tail: float | None = None) -> Interval:
-        """Symmetric in the value, as a difference's is.
+    def interval(self, tail: float = (1.0 - LEVEL) / 2.0) -> Interval:
+        """Of a difference of two accuracies: symmetric, within -1 and 1.
 
         Args:
-            tail: the chance that the truth lies below the interval, and above it unless `high_tail` says otherwise.
+            tail: the chance that the truth lies below the interval, and that it lies above.
         """
-        high = self.quantile(tail if high_tail is None else high_tail) * self.error
-        return Interval(self.value, self.value - self.quantile(tail) * self.error, self.value + high)
+        half = self.quantile(tail) * self.error
+        return Interval(self.value, max(-1.0, self.value - half), min(1.0, self.value + half))
 
     def share(self, tail: float = (1.0 - LEVEL) / 2.0, *, chosen_from: int = 1, own_variance: float = 0.0) -> Interval:
         """Wilson's interval of an accuracy, which stays within 0 and 1.

@@ -15,6 +15,11 @@ def test_an_interval_is_students() -> None:
     assert (found.low, found.high) == pytest.approx((0.9 - t.ppf(0.975, 20) * 0.01, 0.9 + t.ppf(0.975, 20) * 0.01))
 
 
+def test_two_accuracies_differ_by_no_more_than_all() -> None:
+    found = estimate(value=-0.1, variance=1.0, freedom=1.0).interval(1e-5)
+    assert (found.low, found.high) == (-1.0, 1.0)
+
+
 def test_a_source_of_variance_more_adds_its_variance_and_welchs_degrees() -> None:
     noisy = estimate().with_noise(4e-4, 3.0)
     assert noisy.variance == pytest.approx(5e-4)
