@@ -9,8 +9,8 @@ from typing import Self
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from ocr_sweep.cli.console import percent, simulated_mark
-from ocr_sweep.cli.picture import picture
+from ocr_sweep.cli.console import simulated_mark
+from ocr_sweep.cli.picture import picture, with_interval
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.sweep.board import Job
 from ocr_sweep.sweep.plain_text import printable
@@ -57,5 +57,5 @@ class LiveBoard(RecordingBoard):
 
 def ended_line(state: StudyState, job: JobState) -> str:
     """How a training ended, where there is no table."""
-    value = f"{state.metric}{simulated_mark(state.simulated)} {percent(job.value)}"
+    value = f"{state.metric}{simulated_mark(state.simulated)} {with_interval(job)}"
     return f"[{state.done}/{state.total}] {job.name} {job.state}  {value}  {job.seconds:.0f} s"

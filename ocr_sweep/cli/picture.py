@@ -128,10 +128,16 @@ def _footer(state: StudyState, now: float) -> list[str]:
     lines = [_progress(state, now)]
     if state.best is not None:
         what = "winner" if state.end is Condition.FINISHED else "best so far"
-        lines.append(f"{what} {state.best.name}: {with_interval(state.best)}{simulated_mark(state.simulated)}")
+        lines.append(f"{what} {state.best.name}: {with_interval(state.best)}{simulated_mark(state.simulated)}{_flattered(state)}")
     lines.append(_place(state, now))
     lines += [f"> {printable(saying, keep='')}" for saying in state.said[-_SAYINGS:]]
     return lines
+
+
+def _flattered(state: StudyState) -> str:
+    """The largest of several numbers promises too much, which its interval does not know; the winner's knows."""
+    number = state.ended.get("complete", 0)
+    return f", the highest of {number} and flattered by that" if state.end is not Condition.FINISHED and number > 1 else ""
 
 
 def _progress(state: StudyState, now: float) -> str:

@@ -83,6 +83,31 @@ def compare(
     console.print(f"the comparison is in {made.page}")
 
 
+@app.command("readings")
+def list_readings(study: Annotated[str | None, typer.Argument(help="Only this study's runs.")] = None) -> None:
+    """List whose test numbers have been read, when and for which purpose; a test set is worth less with every reading.
+
+    Example: ocr-sweep runs readings unet_aug
+    """
+    from rich.table import Table
+
+    from ocr_sweep.cli.console import console
+    from ocr_sweep.config.paths import Paths
+    from ocr_sweep.tracking.test_readings import openings, readings
+    from ocr_sweep.tracking.tracker import Tracker
+
+    found = readings(Tracker.open(Paths.find()).runs(study))
+    if not found:
+        console.print("no test numbers have been read")
+        return
+    table = Table("when (UTC)", "purpose", "run", "corpus", "run ID")
+    for reading in found:
+        table.add_row(reading.when, reading.purpose, reading.run_name, reading.corpus[:12], reading.run_id)
+    console.print(table)
+    for corpus in dict.fromkeys(reading.corpus for reading in found):
+        console.print(openings(found, corpus))
+
+
 @app.command()
 def confusions(
     runs: Annotated[list[str], typer.Argument(help="Run IDs, all of one corpus.")],

@@ -35,17 +35,21 @@ def run(
 
     from ocr_sweep.registry.register import register
     from ocr_sweep.sweep.study_loop import run_study
+    from ocr_sweep.tracking.test_readings import openings, read_test, readings
     from ocr_sweep.tracking.tracker import Tracker
 
     with LiveBoard(console, paths, study=config.name, metric=config.metric) as board:
         end = run_study(config, paths, board)
     tracker = Tracker.open(paths)
-    _report(end, register(tracker, paths, tracker.run(end.verdict.run_id)))
+    winner = tracker.run(end.verdict.run_id)
+    version = register(tracker, paths, winner)
+    read_test(tracker, [winner], "verdict")
+    _report(end, version, openings(readings(tracker.runs()), end.view.fingerprint))
 
 
-def _report(end: StudyEnd, version: Version) -> None:
+def _report(end: StudyEnd, version: Version, opened: str) -> None:
     from ocr_sweep.cli.console import console, simulated_mark
-    from ocr_sweep.cli.tables import trials_table
+    from ocr_sweep.cli.tables import trials_table, with_interval
     from ocr_sweep.sweep.forks import forks_sentence
 
     verdict, mark = end.verdict, simulated_mark(end.verdict.simulated)
@@ -55,11 +59,14 @@ def _report(end: StudyEnd, version: Version) -> None:
     console.print(trials_table(list(end.records), verdict.metric))
     if saved := forks_sentence(end.records):
         console.print(f"shared    {saved}")
+    for line in verdict.race_lines():
+        console.print(f"race      {line}", markup=False)
     console.print(f"verdict   {verdict.sentence}{mark}")
     console.print(
         f"winner    [bold]trial {verdict.winner}[/bold]: {verdict.metric}{mark} {100 * verdict.interval.value:.1f} % "
-        f"[{low:.1f}, {high:.1f}] over its seeds; test/accuracy{mark} {100 * record.metrics['test/accuracy']:.1f} %"
+        f"[{low:.1f}, {high:.1f}] over its seeds"
     )
+    console.print(f"test      test/accuracy{mark} {with_interval(record, 'test/accuracy')}; {opened}", markup=False)
     console.print(f"run       [bold]{verdict.run_id}[/bold] ({record.name})")
     console.print(f"model     {version.name} version {version.number}, stage {version.stage}")
     console.print("next:")

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def trials_table(records: list[RunRecord], metric: str) -> Table:
-    """Runs with their outcome, the study's metric with its interval, test accuracy and cost."""
+    """Runs with their outcome, the study's metric with its interval, and cost. Test numbers are not shown side by side."""
     simulated = simulated_mark(any(record.simulated for record in records))
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("run", "role", "outcome"):
         table.add_column(name, no_wrap=True)
-    for name in (f"{metric}{simulated}", f"test/accuracy{simulated}", "train s"):
+    for name in (f"{metric}{simulated}", "train s"):
         table.add_column(name, justify="right")
     table.add_column("run ID", no_wrap=True)
     for record in sorted(records, key=lambda record: (record.study, record.role != "search", record.trial, record.name)):
@@ -30,7 +30,6 @@ def trials_table(records: list[RunRecord], metric: str) -> Table:
             record.role,
             record.tags.get(OUTCOME, record.status.lower()),
             with_interval(record, metric),
-            percent(record.metrics.get("test/accuracy")),
             f"{record.metrics['cost/train_seconds']:.0f}" if "cost/train_seconds" in record.metrics else "–",
             record.run_id,
         )

@@ -85,10 +85,17 @@ def _check_ends(low: float, high: float, log: bool) -> None:
 
 
 class ConfirmConfig(Strict):
-    """The best few are trained again with fresh seeds, and the winner is chosen among those."""
+    """The best few are trained again with fresh seeds, round by round, and the winner is chosen among those."""
 
     top: int = Field(ge=1, le=100)  # so many trials, beside trial 0
-    seeds: int = Field(ge=1, le=100)  # fresh trainings of each
+    seeds: int = Field(ge=1, le=100)  # fresh trainings of each at most; who is clearly worse gets fewer
+    min_seeds: int = Field(default=2, ge=1, le=100)  # at least; where `seeds` is smaller, that many
+
+    @model_validator(mode="after")
+    def _seeds_are_enough(self) -> Self:
+        if "min_seeds" in self.model_fields_set and self.min_seeds > self.seeds:
+            raise ValueError(f"`min_seeds <= seeds` must hold, but got (min_seeds={self.min_seeds}, seeds={self.seeds})")
+        return self
 
 
 class SamplerConfig(Strict):

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocr_sweep.errors import DataError
-from ocr_sweep.metrics import Interval, accuracy, cluster_bootstrap, macro_accuracy, with_seed_noise
+from ocr_sweep.metrics import Clusters
 from ocr_sweep.report.runs import ComparedRun
 from ocr_sweep.store import CorpusView
+from ocr_sweep.sweep.standing import Entrant, Images, Standing
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Arm:
     index: NDArray[np.int64]  # (N,)
     set_id: NDArray[np.int64]  # (N,)
     label: NDArray[np.int64]  # (N,)
+    group: NDArray[np.int64]  # (N,) writer or page
     predicted: NDArray[np.int64]  # (R, N) class read by each run; -1 where the image was not in its fold
     correct: NDArray[np.float64]  # (N,) share of the runs that read the image right
 
@@ -35,27 +37,25 @@ class Arm:
         values = [run.metrics[name] for run in self.runs if name in run.metrics]
         return float(np.mean(values)) if len(values) == len(self.runs) else None
 
-    def accuracy(self, chosen: NDArray[np.bool_], *, macro: bool = True) -> Interval:
-        """Accuracy and its interval over the chosen images: the luck of the classes, and of the seeds where there are several."""
-        images = cluster_bootstrap(self.correct[chosen], self.label[chosen], macro=macro)
-        return with_seed_noise(images, self.scores(chosen, macro=macro)).as_share()
-
-    def scores(self, chosen: NDArray[np.bool_], *, macro: bool = True) -> list[float]:
-        """Accuracy of each run over the chosen images."""
-        judge = macro_accuracy if macro else accuracy
-        judged = [chosen & (predicted >= 0) for predicted in self.predicted]
-        return [judge(self.label[rows], predicted[rows]) for rows, predicted in zip(judged, self.predicted, strict=True)]
-
     def only(self, index: NDArray[np.int64]) -> Arm:
         """The same arm on fewer images."""
         kept = np.isin(self.index, index)
-        changed = {name: getattr(self, name)[kept] for name in ("index", "set_id", "label", "correct")}
+        changed = {name: getattr(self, name)[kept] for name in ("index", "set_id", "label", "group", "correct")}
         return replace(self, **changed, predicted=self.predicted[:, kept])
 
 
 def in_split(arm: Arm, view: CorpusView, split: str) -> NDArray[np.bool_]:
     """(N,) which images belong to a split, or to one named set of it."""
     return np.isin(arm.set_id, view.set_ids(split))
+
+
+def standing(arms: Sequence[Arm], chosen: NDArray[np.bool_], *, macro: bool = True) -> Standing:
+    """How the arms stand over the chosen images, classes, writers and seeds considered; each goes by its place in `arms`."""
+    reads = [np.where(arm.predicted < 0, -1, arm.predicted == arm.label).astype(np.int8)[:, chosen] for arm in arms]
+    entrants = [Entrant(place, 0.0, tuple(one)) for place, one in enumerate(reads)]
+    folds = any(bool((one < 0).any()) for one in reads)
+    images = Images(Clusters.of(arms[0].label[chosen], arms[0].group[chosen]), macro, folds)
+    return Standing(entrants, {place: len(one) for place, one in enumerate(reads)}, images)
 
 
 def gather_arms(runs: Sequence[ComparedRun], view: CorpusView) -> list[Arm]:
@@ -68,16 +68,17 @@ def gather_arms(runs: Sequence[ComparedRun], view: CorpusView) -> list[Arm]:
         raise DataError("a comparison needs at least one run, but got none")
     _same_images(runs)
     names = list(dict.fromkeys(run.arm for run in runs))
-    arms = [_arm(name, place, [run for run in runs if run.arm == name]) for place, name in enumerate(names)]
+    arms = [_arm(name, place, [run for run in runs if run.arm == name], view) for place, name in enumerate(names)]
     common = reduce(np.intersect1d, [arm.index for arm in arms])  # arms may have been judged in different folds
     arms = [arm.only(common) for arm in arms]
     val = in_split(arms[0], view, "val")
     if not val.any():
         raise DataError("a comparison is judged on val, but the runs have no predictions of val images")
-    return sorted(arms, key=lambda arm: -arm.accuracy(val).value)
+    found = standing(arms, val)
+    return [arms[place] for place in sorted(range(len(arms)), key=lambda place: -found.accuracy(place).value)]
 
 
-def _arm(name: str, place: int, runs: Sequence[ComparedRun]) -> Arm:
+def _arm(name: str, place: int, runs: Sequence[ComparedRun], view: CorpusView) -> Arm:
     confirmations = _best_repeated(runs)
     chosen = confirmations or (max(runs, key=lambda run: run.metrics.get("val/accuracy_macro", -np.inf)),)
     index = np.unique(np.concatenate([run.predictions.index for run in chosen])).astype(np.int64)
@@ -95,6 +96,7 @@ def _arm(name: str, place: int, runs: Sequence[ComparedRun]) -> Arm:
         index=index,
         set_id=set_id,
         label=label,
+        group=np.asarray(view.rows["group"][index], dtype=np.int64),
         predicted=predicted,
         correct=(predicted == label).sum(axis=0) / (predicted >= 0).sum(axis=0),
     )
@@ -102,7 +104,7 @@ def _arm(name: str, place: int, runs: Sequence[ComparedRun]) -> Arm:
 
 def _best_repeated(runs: Sequence[ComparedRun]) -> tuple[ComparedRun, ...]:
     """The repetitions of the one configuration that is best on val in their mean; none where nothing was repeated."""
-    repeated = [run for run in runs if run.role == "confirm" or not run.chosen]
+    repeated = sorted((run for run in runs if run.role == "confirm" or not run.chosen), key=lambda run: (len(run.name), run.name))
     by_trial = [tuple(run for run in repeated if run.trial == trial) for trial in sorted({run.trial for run in repeated})]
     return max(by_trial, key=lambda group: float(np.mean([run.metrics["val/accuracy_macro"] for run in group])), default=())
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from ocr_sweep.metrics import Interval
-from ocr_sweep.report.arms import Arm, in_split
+from ocr_sweep.report.arms import Arm, in_split, standing
 from ocr_sweep.report.svg import Scale, bottom_axis, colour, drawing, left_axis, line, log_padded, mark, padded, text
 from ocr_sweep.report.tables import AccuracyRow
 from ocr_sweep.report.words import COSTS, Cost, points
@@ -60,7 +60,8 @@ def cost_scatters(arms: Sequence[Arm], view: CorpusView) -> list[tuple[str, Mark
 
 def _scatter(arms: Sequence[Arm], costs: Sequence[float], unit: Cost, view: CorpusView) -> Markup:
     width, height, left, bottom = 480, 300, 52, 250
-    accuracies = [arm.accuracy(in_split(arm, view, "val")) for arm in arms]
+    judged = standing(arms, in_split(arms[0], view, "val"))
+    accuracies = [judged.accuracy(place).share() for place in range(len(arms))]
     low, high = padded([end for found in accuracies for end in (found.low, found.high)], share=0.1)
     across = Scale(*log_padded(costs), left, width - 16, log=True)
     up = Scale(max(0.0, low), min(1.004, high), bottom, 30)

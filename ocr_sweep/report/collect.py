@@ -14,8 +14,11 @@ from ocr_sweep.report.compare import Comparison, Title, write_comparison
 from ocr_sweep.report.runs import ComparedRun
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.attempt import PREDICTIONS
+from ocr_sweep.sweep.judge import Verdict
 from ocr_sweep.sweep.predictions import Predictions
+from ocr_sweep.sweep.storage import find_verdict
 from ocr_sweep.tracking.record import ARM, ARMS, CHOOSES_NOTHING, CORPUS, QUESTION, REPORTED, RunRecord
+from ocr_sweep.tracking.test_readings import openings, read_test, readings
 from ocr_sweep.tracking.tracker import Tracker
 
 _CURVES = ("epoch/train_loss", "epoch/val/accuracy_macro")
@@ -31,7 +34,9 @@ def compare_study(study: str, tracker: Tracker, paths: Paths) -> Comparison:
     if not records:
         raise NotFoundError(f"study '{study}' has no complete run to compare; run `make sweep STUDY={study}` first")
     about = tracker.about(study)
-    title = Title(f"{study}: arms side by side", about.get(QUESTION, ""), about.get(ARMS, "model"))
+    verdict = find_verdict(study, paths)
+    race = Verdict.from_dict(verdict).race_lines() if verdict is not None else []
+    title = Title(f"{study}: arms side by side", about.get(QUESTION, ""), about.get(ARMS, "model"), tuple(race))
     chooses = about.get(CHOOSES_NOTHING) != "true"
     reported = ReportedConfig.model_validate_json(about[REPORTED]) if REPORTED in about else None
     return _write(
@@ -67,7 +72,13 @@ def _write(
 ) -> Comparison:
     path.parent.mkdir(parents=True, exist_ok=True)
     runs = [_compared(record, tracker, by_arm=by_arm, chosen=chooses and record.role == "search") for record in records]
-    return write_comparison(path, title, runs=runs, view=_corpus_of(records, paths), reported=reported)
+    view = _corpus_of(records, paths)
+
+    def opened(run_ids: Sequence[str]) -> str:
+        read_test(tracker, [record for record in records if record.run_id in run_ids], "comparison")
+        return openings(readings(tracker.runs()), view.fingerprint)
+
+    return write_comparison(path, title, runs=runs, view=view, reported=reported, read_test=opened)
 
 
 def _corpus_of(records: Sequence[RunRecord], paths: Paths) -> CorpusView:

@@ -25,6 +25,7 @@ class Title:
     text: str
     question: str = ""
     arms: str = "model"  # the key of the configuration that arms are meant to differ in
+    race: tuple[str, ...] = ()  # how the confirmation went, a line each
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,22 @@ class Comparison:
 
 
 def write_comparison(
-    path: Path, title: Title, *, runs: Sequence[ComparedRun], view: CorpusView, reported: ReportedConfig | None = None
+    path: Path,
+    title: Title,
+    *,
+    runs: Sequence[ComparedRun],
+    view: CorpusView,
+    read_test: Callable[[Sequence[str]], str],
+    reported: ReportedConfig | None = None,
 ) -> Comparison:
     """Write the page that sets the arms of `runs` side by side.
 
     The verdict is about val alone. An arm counts by the runs of role "confirm" of its best trial where it has any,
     otherwise by its single run with the best val/accuracy_macro, and the page says so.
+
+    Args:
+        read_test: hears the IDs of the runs whose test numbers the page shows, before it does, and says how often such
+            numbers have been read.
 
     Raises:
         DataError: there is no run, no val image, or the runs were not judged on the same images.
@@ -52,21 +63,25 @@ def write_comparison(
     verdict = judge(arms, view, title.arms)
     beside = beside_reported(reported, arms, view) if reported else None
     val, test = (tables.accuracy_rows(arms, view, split) for split in ("val", "test"))
+    counted = [run.run_id for arm in arms for run in arm.runs]
+    opened = read_test(counted) if test else ""
     better, worse = characters.changes(arms[0], arms[1], view) if len(arms) > 1 else ([], [])
     content = dict(
         title=title.text,
         question=title.question,
+        race=title.race,
         reported=beside,
         view=view,
         simulated=" (simulated)" if view.simulated else "",
         arms=arms,
         runs=runs,
-        counted={run.run_id for arm in arms for run in arm.runs},
+        counted=set(counted),
         verdict=verdict,
         leads=charts.leads(arms[0], verdict.leads, "lead of the best arm") if verdict.leads else None,
         val=val,
         val_chart=charts.whiskers(val, arms, "accuracy on val"),
         test=test,
+        opened=opened,
         test_chart=charts.whiskers(test, arms, "accuracy on test") if test else None,
         config=tables.config_rows(arms),
         better=better,

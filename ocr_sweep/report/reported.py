@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ocr_sweep.config.study import ReportedConfig
-from ocr_sweep.metrics import Interval, paired_difference, with_seed_noise
-from ocr_sweep.report.arms import Arm, in_split
+from ocr_sweep.metrics import Interval
+from ocr_sweep.report.arms import Arm, in_split, standing
 from ocr_sweep.report.words import points
 from ocr_sweep.store import CorpusView
 
@@ -45,13 +42,16 @@ def beside_reported(config: ReportedConfig, arms: Sequence[Arm], view: CorpusVie
     Two published accuracies tell their arms apart when they differ by more than 1.96 standard errors of a difference of
     two binomials: on as many images as their author names, or, where nobody says, on as many as ours.
     """
-    by_name = {arm.name: arm for arm in arms}
+    places = {arm.name: place for place, arm in enumerate(arms)}
+    ours = standing(arms, in_split(arms[0], view, "val"), macro=False)
+    tail = 0.025 / max(1, len(set(places) & set(config.values)) - 1)  # all of our differences hold together
     images = config.images or int(in_split(arms[0], view, "val").sum())
     (first, base), *_ = config.values.items()
     rows = []
     for name, value in config.values.items():
-        mine = by_name.get(name)
-        lead = _lead(mine, by_name.get(first), view) if name != first else None
+        lead = None
+        if name != first and name in places and first in places:
+            lead = ours.difference(places[name], places[first]).interval(tail)
         telling = name != first and abs(value - base) > _margin(value, base, images)
         rows.append(
             ReportedRow(
@@ -59,21 +59,12 @@ def beside_reported(config: ReportedConfig, arms: Sequence[Arm], view: CorpusVie
                 reported=value,
                 reported_lead=value - base if name != first else None,
                 telling=telling,
-                accuracy=mine.accuracy(in_split(mine, view, "val"), macro=False) if mine else None,
+                accuracy=ours.accuracy(places[name]).share() if name in places else None,
                 lead=lead,
                 conclusion=_conclusion(value - base, telling, lead) if name != first else "",
             )
         )
     return Reported(config, tuple(rows), _note(config, images, _margin(base, base, images)))
-
-
-def _lead(mine: Arm | None, first: Arm | None, view: CorpusView) -> Interval | None:
-    """Ours minus the first, paired over images; None where one of them has no run."""
-    if mine is None or first is None:
-        return None
-    val: NDArray[np.bool_] = in_split(mine, view, "val")
-    images = paired_difference(mine.correct[val], first.correct[val], mine.label[val], macro=False)
-    return with_seed_noise(images, mine.scores(val, macro=False), first.scores(val, macro=False))
 
 
 def _margin(one: float, other: float, images: int) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocr_sweep.metrics import Interval
-from ocr_sweep.report.arms import Arm, in_split
+from ocr_sweep.report.arms import Arm, in_split, standing
 from ocr_sweep.report.runs import ComparedRun
 from ocr_sweep.report.words import COSTS, amount
 from ocr_sweep.store import CLASS_GROUPS, CorpusView, class_group
@@ -52,7 +52,8 @@ def accuracy_rows(arms: Sequence[Arm], view: CorpusView, split: str) -> list[Acc
 
 
 def _row(arms: Sequence[Arm], name: str, note: str, chosen: NDArray[np.bool_], *, macro: bool = True) -> AccuracyRow:
-    intervals = tuple(arm.accuracy(chosen, macro=macro) for arm in arms) if chosen.any() else ()
+    found = standing(arms, chosen, macro=macro) if chosen.any() else None
+    intervals = tuple(found.accuracy(place).share() for place in range(len(arms))) if found is not None else ()
     return AccuracyRow(name, note, int(chosen.sum()), len(np.unique(arms[0].label[chosen])), intervals)
 
 

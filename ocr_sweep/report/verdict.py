@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ocr_sweep.metrics import Interval, paired_difference, with_seed_noise
-from ocr_sweep.report.arms import Arm, in_split
+from ocr_sweep.metrics import Interval
+from ocr_sweep.report.arms import Arm, in_split, standing
 from ocr_sweep.report.tables import config_rows
 from ocr_sweep.report.words import COSTS, amount, percent, points, runs_of
 from ocr_sweep.store import CorpusView
@@ -25,27 +22,24 @@ class Verdict:
 
 
 def judge(arms: Sequence[Arm], view: CorpusView, differ_in: str = "model") -> Verdict:
-    """Compare the best arm with each other on val, paired over images, clustered by class, seeds included.
+    """Compare the best arm with each other on val, paired over images, clustered by class and group, seeds included.
+
+    The leads hold together (Bonferroni): the best of many arms is ahead of some by luck.
 
     Args:
         differ_in: the key of the configuration that the arms are meant to differ in; what else differs is said.
     """
     best, others = arms[0], arms[1:]
-    val = in_split(best, view, "val")
+    found = standing(arms, in_split(best, view, "val"))
     where = "val (simulated)" if view.simulated else "val"
-    leads = tuple((arm, _lead(best, arm, val)) for arm in others)
+    tail = 0.025 / max(1, len(others))
+    leads = tuple((arm, found.difference(0, place).interval(tail)) for place, arm in enumerate(others, start=1))
     if not leads:
-        found = best.accuracy(val)
-        headline = f"{best.name} reads {percent(found.value)} of {where} right (95 % interval {_between(found, percent)})."
+        alone = found.accuracy(0).share()
+        headline = f"{best.name} reads {percent(alone.value)} of {where} right (95 % interval {_between(alone, percent)})."
         return Verdict(headline, ("There is one arm only: nothing to compare it with.", *_remarks(arms)), leads)
     remarks = (*_ties(best, leads), *_confounded(best, others[0], differ_in), *_remarks(arms))
     return Verdict(_headline(best, *leads[0], where), remarks, leads)
-
-
-def _lead(best: Arm, other: Arm, val: NDArray[np.bool_]) -> Interval:
-    """Best minus other, paired over images, widened by the spread over seeds."""
-    images = paired_difference(best.correct[val], other.correct[val], best.label[val], macro=True)
-    return with_seed_noise(images, best.scores(val), other.scores(val))
 
 
 def _headline(best: Arm, other: Arm, lead: Interval, where: str) -> str:

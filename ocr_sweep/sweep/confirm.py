@@ -1,192 +1,198 @@
-"""The honest winner: the best few and the base are trained again with fresh seeds, and judged on paired images."""
+"""Confirmation: which trials race, what of the race is on record, and what is still to be trained for it."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ocr_sweep.config.study import StudyConfig
+from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import TooManyFailuresError
-from ocr_sweep.metrics import Interval, cluster_bootstrap, paired_difference, with_seed_noise
+from ocr_sweep.metrics import Clusters
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.attempt import CONFIG, PREDICTIONS, read_config
 from ocr_sweep.sweep.board import Job
 from ocr_sweep.sweep.micro_batches import parts_of, throughout
 from ocr_sweep.sweep.predictions import Predictions
-from ocr_sweep.tracking.record import ARM, KEY, RunRecord
+from ocr_sweep.sweep.race import Race, Rules
+from ocr_sweep.sweep.standing import Entrant, Images, Reads
+from ocr_sweep.tracking.record import ARM, KEY, OUTCOME, SUPERSEDED, Outcome, RunRecord
 from ocr_sweep.tracking.tracker import Tracker, best_first
+
+NOT_NEEDED = "the race was over, or its trial had left, before it was needed"
 
 _SEED_STRIDE = 7919  # fresh seeds are the base's seed plus multiples of this
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A trial that was trained again."""
+class Confirmation:
+    """The race of one study, as its records tell it.
 
-    trial: int
-    records: tuple[RunRecord, ...]  # of its fresh trainings
-    interval: Interval  # of the mean over its trainings
-    seed_scores: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Who won, by how much, and how sure that is."""
-
-    metric: str
-    winner: int  # trial
-    run_id: str  # the training of the winner that is registered
-    interval: Interval  # of the winner's mean over fresh seeds
-    base_interval: Interval  # of trial 0, likewise
-    difference: Interval | None  # winner (or best rival) minus base; None when nothing else was confirmed
-    clear: bool  # whether the winner beats the base beyond doubt
-    sentence: str
-    simulated: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for a record."""
-        return asdict(self)
-
-
-def confirm_jobs(study: StudyConfig, records: Sequence[RunRecord], tracker: Tracker) -> list[Job]:
-    """The trainings that the verdict needs: trial 0 and the best `top` others, each with fresh seeds.
-
-    Raises:
-        TooManyFailuresError: no trial of the search ended with a result.
+    Args:
+        former: the winner that an earlier verdict of this study names; it races again when the study has grown.
     """
-    searched = [record for record in records if record.role == "search"]
-    ranked = best_first(searched, study.metric)
-    if not ranked:
-        raise TooManyFailuresError(
-            f"study '{study.name}' has no winner: none of its {len(searched)} trials ended with a result; "
-            f"see `ocr-sweep runs list {study.name}`, mend the cause, raise `trials:` and run the same command again"
+
+    def __init__(self, study: StudyConfig, tracker: Tracker, view: CorpusView, former: int | None = None) -> None:
+        self.base = 0  # trial
+        self._study = study
+        self._tracker = tracker
+        self._former = former
+        self._configs: dict[int, TrialConfig] = {}
+        self._known: dict[str, Reads] = {}  # by run ID
+        about = study.metric.removesuffix("/accuracy")
+        self._about = about if about in view.set_names else "val"
+        ids = view.set_ids(self._about)
+        self._rows = np.flatnonzero(np.isin(view.rows["set_id"], ids) | np.isin(view.rows["own_val"], ids))
+        self._view = view
+        self._images = Images(
+            Clusters.of(view.class_ids[self._rows], view.rows["group"][self._rows]),
+            macro=study.metric.endswith("_macro"),
+            folds=bool(study.base.corpus.folds),
         )
-    chosen = _chosen(ranked, study)
-    done = {record.tags.get(KEY) for record in records if record.complete}
-    jobs = [_job(study, record, seed, tracker) for seed in range(1, study.confirm.seeds + 1) for record in chosen]
-    return [job for job in jobs if job.key not in done]
+
+    def candidates(self, records: Sequence[RunRecord]) -> list[RunRecord]:
+        """The base, the best `top` others, the best of each arm where the study names arms, and a former winner.
+
+        Each goes by its first run, with the mean of the study's metric over its runs in the search. The base comes first.
+
+        Raises:
+            TooManyFailuresError: no trial of the search ended with a result.
+        """
+        ranked = ranked_trials(records, self._study.metric)
+        if not ranked:
+            name, failed = self._study.name, sum(record.role == "search" for record in records)
+            raise TooManyFailuresError(
+                f"study '{name}' has no winner: none of its {failed} trials ended with a result; "
+                f"see `ocr-sweep runs list {name}`, mend the cause, raise `trials:` and run the same command again"
+            )
+        others = [record.trial for record in ranked if record.trial != self.base]
+        chosen = {self.base, self._former, *others[: self._study.confirm.top]}
+        if self._study.arms:
+            chosen |= {best.trial for best in {record.tags[ARM]: record for record in reversed(ranked)}.values()}
+        return sorted((one for one in ranked if one.trial in chosen), key=lambda one: one.trial != self.base)
+
+    def race(self, records: Sequence[RunRecord], gone: Collection[str] | None = None) -> Race:
+        """The race as far as it is on record.
+
+        Args:
+            gone: keys of trainings that ended without a result and are not tried again; None: whatever is not on record.
+        """
+        candidates = [record.trial for record in self.candidates(records)]
+        complete = {_round(record): record for record in records if record.complete}
+        rounds = self._rounds(candidates, complete)
+        entrants = [self._entrant(trial, rounds, complete, gone) for trial in candidates]
+        return Race(entrants, Rules(len(rounds), self._study.confirm.min_seeds), self._images)
+
+    def _rounds(self, candidates: Collection[int], complete: Mapping[tuple[int, str], RunRecord]) -> list[str]:
+        """The name of each round. Where nothing is chosen by its number, the search counts as it is."""
+        fresh = [_fresh(seed) for seed in range(1, self._study.confirm.seeds + 1)]
+        if not self._study.chooses_nothing:
+            return fresh
+        searched = {(len(name), name) for trial, name in complete if trial in candidates and name.startswith("search")}
+        return [*(name for _, name in sorted(searched)), *fresh]
+
+    def _entrant(
+        self,
+        trial: int,
+        rounds: Sequence[str],
+        complete: Mapping[tuple[int, str], RunRecord],
+        gone: Collection[str] | None,
+    ) -> Entrant:
+        done: list[Reads | None] = []
+        for name in rounds:
+            record = complete.get((trial, name))
+            if record is None and gone is not None and self._to_come(trial, name, gone):
+                break
+            done.append(None if record is None else self._reads(record))
+        searched = [record for (other, name), record in complete.items() if other == trial and name.startswith("search")]
+        spared = trial == self.base and not self._study.chooses_nothing and not self._images.folds
+        others = tuple(record.metrics[self._study.metric] for record in searched) if spared else ()
+        return Entrant(trial, searched[0].metrics["cost/parameters"], tuple(done), others)
+
+    def _to_come(self, trial: int, name: str, gone: Collection[str]) -> bool:
+        return name.startswith("confirm-") and f"{self._study.name}/{trial:04d}-{name}" not in gone
+
+    def _reads(self, record: RunRecord) -> Reads:
+        if record.run_id not in self._known:
+            with tempfile.TemporaryDirectory() as folder:
+                predictions = Predictions.read(self._tracker.artifact(record.run_id, PREDICTIONS, Path(folder)))
+            rows = predictions.of_set(self._about, self._view)
+            reads = np.full(len(self._rows), -1, np.int8)
+            reads[np.searchsorted(self._rows, predictions.index[rows])] = predictions.top5[rows, 0] == predictions.label[rows]
+            self._known[record.run_id] = reads
+        return self._known[record.run_id]
+
+    def jobs(self, records: Sequence[RunRecord], running: Collection[int] | None = None) -> Iterator[Job]:
+        """The fresh trainings that are not on record, round by round; whoever reads best so far goes first.
+
+        Before anything is known of fresh trainings that is the base, which races whoever else does, and then by rank.
+
+        Args:
+            running: only these trials; None: all candidates.
+        """
+        complete = {_round(record): record for record in records if record.complete and record.role == "confirm"}
+        candidates = sorted(self.candidates(records), key=lambda one: -self._fresh_mean(one.trial, complete))  # stable
+        for seed in range(1, self._study.confirm.seeds + 1):
+            for first in candidates:
+                if (running is None or first.trial in running) and (first.trial, _fresh(seed)) not in complete:
+                    yield self._job(first, seed)
+
+    def _fresh_mean(self, trial: int, complete: Mapping[tuple[int, str], RunRecord]) -> float:
+        scores = [record.metrics[self._study.metric] for (other, _), record in complete.items() if other == trial]
+        return float(np.mean(scores)) if scores else np.inf
+
+    def _job(self, first: RunRecord, seed: int) -> Job:
+        if first.trial not in self._configs:
+            with tempfile.TemporaryDirectory() as folder:
+                self._configs[first.trial] = read_config(self._tracker.artifact(first.run_id, CONFIG, Path(folder)))
+        config = self._configs[first.trial]
+        training = config.training.model_copy(update={"fold": seed % (config.corpus.folds or 1)})
+        fresh = config.model_copy(update={"seed": (config.seed + _SEED_STRIDE * seed) % 2**31, "training": training})
+        parts = throughout(parts_of(first))
+        return Job(self._study.name, first.trial, "confirm", f"seed{seed}", fresh, arm=first.tags[ARM], parts=parts)
+
+    def delivered(self, records: Sequence[RunRecord], race: Race, trial: int) -> RunRecord:
+        """The best training of a trial among those that the race counted."""
+        complete = {_round(record): record for record in records if record.complete}
+        counted = self._rounds([record.trial for record in self.candidates(records)], complete)[: race.round]
+        mine = [complete[trial, name] for name in counted if (trial, name) in complete]
+        return best_first(mine, self._study.metric)[0]
+
+    def closed(self, records: Sequence[RunRecord]) -> list[RunRecord]:
+        """The records, after ending truthfully what was begun for a race that was over before it was needed."""
+        unneeded = [
+            record
+            for record in records
+            if record.role == "confirm"
+            and (record.status == "RUNNING" or record.tags.get(OUTCOME) == Outcome.STOPPED)
+            and SUPERSEDED not in record.tags
+        ]
+        for record in unneeded:
+            self._tracker.finish(record.run_id, Outcome.PRUNED, NOT_NEEDED)
+        return self._tracker.runs(self._study.name) if unneeded else list(records)
 
 
-def _chosen(ranked: list[RunRecord], study: StudyConfig) -> list[RunRecord]:
-    """Trial 0, the best `top` others, and the best of each arm where the study names arms."""
-    base = [record for record in ranked if record.trial == 0]
-    others = [record for record in ranked if record.trial != 0]
-    chosen = base + others[: study.confirm.top]
-    if study.arms:
-        best = {record.tags[ARM]: record for record in reversed(ranked)}  # the first of each arm in the ranking
-        chosen += [record for record in best.values() if record not in chosen]
-    return chosen
-
-
-def _job(study: StudyConfig, record: RunRecord, seed: int, tracker: Tracker) -> Job:
-    with tempfile.TemporaryDirectory() as folder:
-        config = read_config(tracker.artifact(record.run_id, CONFIG, Path(folder)))
-    training = config.training.model_copy(update={"fold": seed % (config.corpus.folds or 1)})
-    fresh = config.model_copy(update={"seed": (config.seed + _SEED_STRIDE * seed) % 2**31, "training": training})
-    parts = throughout(parts_of(record))
-    return Job(study.name, record.trial, "confirm", f"seed{seed}", fresh, arm=record.tags[ARM], parts=parts)
-
-
-def judge(study: StudyConfig, records: Sequence[RunRecord], tracker: Tracker, view: CorpusView) -> Verdict:
-    """Choose the winner among the confirmed trials, on validation alone.
-
-    The best mean over fresh seeds wins when its paired interval against the base excludes zero; otherwise the two are
-    indistinguishable, and the cheaper one is kept, the base when they cost the same.
-
-    Raises:
-        TooManyFailuresError: no confirming training ended with a result.
-    """
-    candidates, correct = _candidates(study, records, tracker, view)
-    by_trial = {candidate.trial: candidate for candidate in candidates}
-    best = max(candidates, key=lambda candidate: (candidate.interval.value, -candidate.trial))
-    base = by_trial.get(0, best)
-    if best.trial == base.trial:
-        rivals = [candidate for candidate in candidates if candidate.trial != base.trial]
-        return _verdict(study, base, base, None, False, _unrivalled(base, len(rivals)), view)
-    both = np.flatnonzero(~np.isnan(correct[best.trial] + correct[base.trial]))
-    difference = with_seed_noise(
-        paired_difference(
-            correct[best.trial][both], correct[base.trial][both], view.class_ids[both], macro=study.metric.endswith("_macro")
-        ),
-        best.seed_scores,
-        base.seed_scores,
-    )
-    points = f"{100 * difference.value:+.1f} points (95 % interval {100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
-    if difference.low > 0:
-        return _verdict(study, best, base, difference, True, f"trial {best.trial} beats the base clearly: {points}", view)
-    kept = min((base, best), key=lambda candidate: (_cost(candidate), candidate.trial))
-    why = "the base" if _cost(best) == _cost(base) else "the cheaper one"
-    sentence = f"trial {best.trial} and the base are indistinguishable: {points}; trial {kept.trial}, {why}, is kept"
-    return _verdict(study, kept, base, difference, False, sentence, view)
-
-
-def _unrivalled(winner: Candidate, num_rivals: int) -> str:
-    if winner.trial != 0:
-        return f"trial {winner.trial} is the best that was confirmed; the base has no result to compare it with"
-    return (
-        f"trial 0, the base, is as good as the best {num_rivals} of the search" if num_rivals else "only the base was confirmed"
-    )
-
-
-def _verdict(
-    study: StudyConfig,
-    winner: Candidate,
-    base: Candidate,
-    difference: Interval | None,
-    clear: bool,
-    sentence: str,
-    view: CorpusView,
-) -> Verdict:
-    delivered = best_first(winner.records, study.metric)[0]
-    return Verdict(
-        study.metric, winner.trial, delivered.run_id, winner.interval, base.interval, difference, clear, sentence, view.simulated
-    )
-
-
-def _candidates(
-    study: StudyConfig, records: Sequence[RunRecord], tracker: Tracker, view: CorpusView
-) -> tuple[list[Candidate], dict[int, NDArray[np.float64]]]:
-    roles = ("search", "confirm") if study.chooses_nothing else ("confirm",)
-    confirmed = [record for record in records if record.role in roles and record.complete]
-    if not confirmed:
-        raise TooManyFailuresError(
-            f"study '{study.name}' has no winner: none of its confirming trainings ended with a result; "
-            f"see `ocr-sweep runs list {study.name}`, mend the cause and run the same command again"
-        )
-    candidates, correct = [], {}
-    for trial in sorted({record.trial for record in confirmed}):
-        mine = tuple(record for record in confirmed if record.trial == trial)
-        correct[trial] = _correct(study.metric, mine, tracker, view)
-        judged = np.flatnonzero(~np.isnan(correct[trial]))
-        spread = cluster_bootstrap(correct[trial][judged], view.class_ids[judged], macro=study.metric.endswith("_macro"))
-        scores = tuple(record.metrics[study.metric] for record in mine)
-        candidates.append(Candidate(trial, mine, with_seed_noise(spread, scores).as_share(), scores))
-    return candidates, correct
-
-
-def _correct(metric: str, records: Sequence[RunRecord], tracker: Tracker, view: CorpusView) -> NDArray[np.float64]:
-    """(N,) share of the runs that read an image right, for each image that the metric is about; NaN where none judged it.
-
-    Runs of one fold judge the same images; those of several judge each image when its fold's turn comes.
-    """
-    about = metric.removesuffix("/accuracy")
-    about = about if about in view.set_names else "val"
-    right, judged = np.zeros(len(view.rows)), np.zeros(len(view.rows))
+def ranked_trials(records: Sequence[RunRecord], metric: str) -> list[RunRecord]:
+    """The trials of a search that ended with a result, best mean first: each by its first run, with the mean over its runs."""
+    by_trial: dict[int, list[RunRecord]] = {}
     for record in records:
-        with tempfile.TemporaryDirectory() as folder:
-            predictions = Predictions.read(tracker.artifact(record.run_id, PREDICTIONS, Path(folder)))
-        rows = predictions.of_set(about, view)
-        right[predictions.index[rows]] += predictions.top5[rows, 0] == predictions.label[rows]
-        judged[predictions.index[rows]] += 1
-    share: NDArray[np.float64] = np.divide(right, judged, out=np.full(len(right), np.nan), where=judged > 0)
-    return share
+        if record.role == "search" and record.complete and metric in record.metrics:
+            by_trial.setdefault(record.trial, []).append(record)
+    means = [
+        replace(runs[0], metrics={**runs[0].metrics, metric: float(np.mean([run.metrics[metric] for run in runs]))})
+        for runs in by_trial.values()
+    ]
+    return best_first(means, metric)
 
 
-def _cost(candidate: Candidate) -> float:
-    return candidate.records[0].metrics["cost/parameters"]
+def _fresh(seed: int) -> str:
+    """The name of the round with a fresh seed."""
+    return f"confirm-seed{seed}"
+
+
+def _round(record: RunRecord) -> tuple[int, str]:
+    """The trial, and the name of the round: the rest of the run's key."""
+    return record.trial, record.tags.get(KEY, "").rpartition("/")[2].partition("-")[2]

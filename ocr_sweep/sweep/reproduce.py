@@ -31,6 +31,7 @@ from ocr_sweep.sweep.starting import Starter
 from ocr_sweep.tracking import record as tag
 from ocr_sweep.tracking.provenance import differences, provenance
 from ocr_sweep.tracking.record import Outcome, RunRecord
+from ocr_sweep.tracking.test_readings import read_test
 from ocr_sweep.tracking.tracker import Tracker
 
 JUDGED = ("val/accuracy_macro", "val/accuracy", "test/accuracy")
@@ -154,6 +155,7 @@ def _compare(tracker: Tracker, old: RunRecord, new: RunRecord, different: list[s
     now, then = parts_of(new), parts_of(old)
     if now and now != throughout(then):
         different = [*different, f"batches: passed in {now.count} parts, because there was not the memory for larger ones"]
+    read_test(tracker, (old, new), "reproduction")
     reproduction = Reproduction(_grade(tracker, old, new), old, new, tuple(different))
     tracker.upload_text(new.run_id, json.dumps(reproduction.as_dict(), ensure_ascii=False, indent=1), "reproduction.json")
     tracker.set_tags(new.run_id, {tag.VERDICT: reproduction.grade.value})

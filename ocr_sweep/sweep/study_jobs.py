@@ -1,31 +1,39 @@
-"""What a study still has to train, in order: its search, then fresh seeds of its best trials."""
+"""What a study still has to train, in order: its search, then the race of its best trials."""
 
 from __future__ import annotations
 
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.sweep.board import Board, Job, Result
-from ocr_sweep.sweep.confirm import confirm_jobs
+from ocr_sweep.sweep.confirm import NOT_NEEDED, Confirmation
+from ocr_sweep.sweep.judge import left_line
+from ocr_sweep.sweep.race import Race
 from ocr_sweep.sweep.search import Search
+from ocr_sweep.tracking.record import REASON, Outcome
 from ocr_sweep.tracking.tracker import Tracker
 
 
 class StudyJobs:
     """Hands out the trainings of a study, and hears how they end.
 
-    A slot that would wait for the last trials of the search trains fresh seeds of the base meanwhile: the verdict needs
-    them, whoever else is confirmed.
+    No slot waits while there is something useful to train: beside the last trials of the search, fresh seeds of the base
+    and of those that lead so far; beside the last trainings of a round, the next rounds of those that are in. What turns
+    out not to be needed is stopped, and nothing is decided by it.
     """
 
-    def __init__(self, study: StudyConfig, search: Search, tracker: Tracker, board: Board, *, slots: int) -> None:
+    def __init__(
+        self, study: StudyConfig, search: Search, tracker: Tracker, board: Board, confirmation: Confirmation, *, slots: int
+    ) -> None:
         self._study = study
         self._search = search
         self._tracker = tracker
         self._board = board
+        self._confirmation = confirmation
         self._slots = slots
         self._searching: set[int] = set()  # trials of the search that run
         self._handed_out: set[str] = set()  # keys of this session's confirming trainings
-        self._of_base: list[Job] | None = None
-        self._of_all: list[Job] | None = None
+        self._gone: set[str] = set()  # those of them that ended without a result
+        self._race: Race | None = None  # None before the search has ended
+        self._waiting: list[Job] | None = None  # confirming trainings in the order of their use; None: to be looked up
         num_confirming = max(study.confirm.top + 1, study.num_arms) * study.confirm.seeds
         board.plan(total=search.remaining() + num_confirming, slots=slots)
 
@@ -39,34 +47,46 @@ class StudyJobs:
         if job is not None:
             self._searching.add(job.trial)
             return job
-        waiting = self._confirming_base() if self._searching else self._confirming()
-        job = next((job for job in waiting if job.key not in self._handed_out), None)
+        if self._waiting is None:
+            self._waiting = self._ahead_of_the_race() if self._searching else self._of_the_race()
+        job = next((job for job in self._waiting if job.key not in self._handed_out), None)
         if job is not None:
             self._handed_out.add(job.key)
         return job
 
     def on_epoch(self, job: Job, epoch: int, metrics: dict[str, float]) -> bool:
-        """Whether the pruner gives a training up; a confirming one never."""
-        return job.role == "search" and self._search.on_epoch(job, epoch, metrics)
+        """Whether a training is given up: one of the search by the pruner, a confirming one once the race needs it no more."""
+        if job.role == "search":
+            return self._search.on_epoch(job, epoch, metrics)
+        return self._race is not None and (self._race.over or job.trial not in self._race.running)
 
     def on_end(self, result: Result) -> None:
         """Tell Optuna how a trial ended; a confirming training is recorded in the tracking store alone."""
+        self._waiting = None
         if result.job.role == "search":
             self._search.on_end(result)
             self._searching.discard(result.job.trial)  # a recorded end may be told again
+        elif result.outcome is not Outcome.COMPLETE:
+            self._gone.add(result.job.key)
+            if result.outcome is Outcome.PRUNED:
+                self._tracker.set_tags(result.run_id, {REASON: NOT_NEEDED})
 
-    def _confirming_base(self) -> list[Job]:
-        """Fresh seeds of trial 0, once it is complete."""
-        if 0 in self._searching:
+    def _ahead_of_the_race(self) -> list[Job]:
+        """Fresh seeds of those that would race if the search ended now, once the base has a result or none to come."""
+        if self._confirmation.base in self._searching:
             return []
-        if self._of_base is None:
-            base = [record for record in self._tracker.runs(self._study.name) if record.trial == 0]
-            known = any(record.role == "search" and record.complete for record in base)
-            self._of_base = confirm_jobs(self._study, base, self._tracker) if known else []
-        return self._of_base
+        known = [record for record in self._tracker.runs(self._study.name) if record.trial not in self._searching]
+        if not any(record.role == "search" and record.complete for record in known):
+            return []
+        return list(self._confirmation.jobs(known))
 
-    def _confirming(self) -> list[Job]:
-        if self._of_all is None:
-            self._of_all = confirm_jobs(self._study, self._tracker.runs(self._study.name), self._tracker)
-            self._board.plan(total=len(self._of_all), slots=self._slots)
-        return self._of_all
+    def _of_the_race(self) -> list[Job]:
+        records = self._tracker.runs(self._study.name)
+        before, self._race = self._race, self._confirmation.race(records, self._gone)
+        if before is not None:  # what a former session decided was said by it
+            for left in self._race.left[len(before.left) :]:
+                self._board.say(left_line(left))
+        jobs = [] if self._race.over else list(self._confirmation.jobs(records, self._race.running))
+        jobs = [job for job in jobs if job.key not in self._gone]
+        self._board.plan(total=len(jobs), slots=self._slots)
+        return jobs

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from ocr_sweep.config.model import TimmConfig
 from ocr_sweep.config.paths import Paths
@@ -15,8 +15,9 @@ from ocr_sweep.disk import file_lock
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.board import Board
 from ocr_sweep.sweep.breaker import Breaker
-from ocr_sweep.sweep.confirm import Verdict, judge
+from ocr_sweep.sweep.confirm import Confirmation
 from ocr_sweep.sweep.corpora import open_corpus
+from ocr_sweep.sweep.judge import Verdict, judge, num_complete
 from ocr_sweep.sweep.local_engine import LocalEngine
 from ocr_sweep.sweep.needs import Needs
 from ocr_sweep.sweep.outage import Stores
@@ -34,6 +35,9 @@ from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 from ocr_sweep.training.calibration import check_calibration
 from ocr_sweep.training.feed import training_indices
+
+if TYPE_CHECKING:
+    import optuna
 
 
 @dataclass(frozen=True)
@@ -79,26 +83,53 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
             stall_minutes=study.stall_minutes,
             representations=paths.representations if shares_representations(study) else None,
         )
+        before = _recorded_verdict(study, optuna_study, tracker, paths)
+        confirmation = Confirmation(study, tracker, view, before.winner if before is not None else None)
         needs = Needs(view.num_classes, count_cores=study.workers is None, gpu_share=study.gpu_share)
         needs.learn(tracker.runs(study.name))
         placing = Placing(engine, needs, study.workers, board)
-        jobs = StudyJobs(study, search, tracker, board, slots=placing.num_slots(study.base))
+        jobs = StudyJobs(study, search, tracker, board, confirmation, slots=placing.num_slots(study.base))
         stores = Stores(board.say)
         runner = Runner(starter, placing, stores, breaker, signals, max_failures=study.max_failures)
         with summary.of_failure():
             runner.drive(jobs.next_job, jobs.on_epoch, jobs.on_end)
-            records = stores.endured(lambda: tracker.runs(study.name), signals.pause)
-            verdict = stores.endured(lambda: judge(study, records, tracker, view), signals.pause)
+
+            def judged() -> tuple[list[RunRecord], Verdict]:
+                records = confirmation.closed(tracker.runs(study.name))
+                if before is not None and before.runs == num_complete(records):
+                    return records, before
+                return records, judge(study, confirmation, records, simulated=view.simulated)
+
+            records, verdict = stores.endured(judged, signals.pause)
         board.judged(verdict.winner, verdict.interval, verdict.sentence)
 
         def kept() -> None:
+            if verdict is not before:
+                _record_verdict(verdict, optuna_study, paths)
             with storage_errors(paths.optuna_url):
-                optuna_study.set_user_attr(VERDICT, verdict.as_dict())
                 summary.write(verdict, verdict.sentence, records)
 
         stores.endured(kept, signals.pause)
         shutil.rmtree(paths.work(study.name), ignore_errors=True)
         return StudyEnd(verdict, tuple(records), view)
+
+
+def _recorded_verdict(study: StudyConfig, optuna_study: optuna.Study, tracker: Tracker, paths: Paths) -> Verdict | None:
+    """The verdict on record. One of a former version rests on the trainings that are there now, before any other."""
+    with storage_errors(paths.optuna_url):
+        data = optuna_study.user_attrs.get(VERDICT)
+    if data is None:
+        return None
+    verdict = Verdict.from_dict(data)
+    if not verdict.runs:
+        verdict = replace(verdict, runs=num_complete(tracker.runs(study.name)))
+        _record_verdict(verdict, optuna_study, paths)
+    return verdict
+
+
+def _record_verdict(verdict: Verdict, optuna_study: optuna.Study, paths: Paths) -> None:
+    with storage_errors(paths.optuna_url):
+        optuna_study.set_user_attr(VERDICT, verdict.as_dict())
 
 
 def _about(study: StudyConfig) -> dict[str, str]:

@@ -16,7 +16,7 @@ from ocr_sweep.config.fingerprint import fingerprint
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.disk import write_bytes
 from ocr_sweep.errors import StoreError, TooManyFailuresError
-from ocr_sweep.sweep.confirm import Verdict
+from ocr_sweep.sweep.judge import Verdict
 from ocr_sweep.sweep.summary_data import Trials, gather
 from ocr_sweep.sweep.summary_parallel import parallel
 from ocr_sweep.sweep.summary_pictures import history, importance, slices
@@ -134,5 +134,6 @@ def _note(study: StudyConfig, verdict: Verdict | None, sentence: str, trials: Tr
         low, high = 100 * verdict.interval.low, 100 * verdict.interval.high
         value = f"{100 * verdict.interval.value:.1f} % (95 % interval {low:.1f} to {high:.1f}){mark}"
         lines.append(f"Trial {verdict.winner} reaches {verdict.metric} {value} over its fresh seeds; run `{verdict.run_id}`.")
+        lines += [f"The race: {line}." for line in verdict.race_lines()]
     drawn = "The pictures are among the artifacts: how the search went, what mattered, and where the good trials lie."
     return "\n\n".join([*lines, *([drawn] if len(left_out) < 4 else []), *left_out])

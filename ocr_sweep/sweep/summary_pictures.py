@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ocr_sweep.sweep.confirm import Verdict
+    from ocr_sweep.sweep.judge import Verdict
 
 MANY = 60  # trials beyond which whiskers would hide what they explain
 _MIN_IMPORTANCE = 20  # complete trials

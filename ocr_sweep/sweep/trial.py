@@ -27,7 +27,7 @@ from ocr_sweep.export.onnx_file import export_onnx
 from ocr_sweep.export.parity import check_parity
 from ocr_sweep.export.scorer import Scorer
 from ocr_sweep.losses import rendered_neighbours
-from ocr_sweep.metrics import calibration_error, cluster_bootstrap, confusable_accuracy
+from ocr_sweep.metrics import Clusters, accuracy_estimate, calibration_error, confusable_accuracy
 from ocr_sweep.pulse import beat, heard_by, show_stacks_when_told
 from ocr_sweep.store import CorpusView, resized
 from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, PROBE, PROVENANCE, WEIGHTS, Attempt, Ending
@@ -165,8 +165,8 @@ def seal_results(attempt: Attempt, config: TrialConfig, view: CorpusView, finish
     _prove(attempt, scorer, model, view)
     predictions = Predictions.of(scorer, view, rendered_neighbours(view, _CONFUSABLE).indices)
     write_bytes(attempt.result / PREDICTIONS, predictions.to_bytes())
-    write_bytes(attempt.result / "confusion.png", confusion_picture(view, *predictions.confusion("test", view)))
-    write_bytes(attempt.result / "errors.png", error_sheet(view, *predictions.errors("test", view)))
+    write_bytes(attempt.result / "confusion.png", confusion_picture(view, *predictions.confusion("val", view)))
+    write_bytes(attempt.result / "errors.png", error_sheet(view, *predictions.errors("val", view)))
     metrics = {
         **numbers_of_record(view, predictions),
         **finished.metrics,
@@ -190,9 +190,10 @@ def numbers_of_record(view: CorpusView, predictions: Predictions) -> dict[str, f
         rows = predictions.of_set(split, view)
         metrics |= score(view, split, predictions.top5[rows, 0])
         correct = (predictions.top5[rows, 0] == predictions.label[rows]).astype(np.float64)
+        clusters = Clusters.of(predictions.label[rows], view.rows["group"][predictions.index[rows]])
         metrics[f"{split}/accuracy_top5"] = float((predictions.top5[rows] == predictions.label[rows, None]).any(axis=1).mean())
         for name, macro in ((f"{split}/accuracy_macro", True), (f"{split}/accuracy", False)):
-            interval = cluster_bootstrap(correct, predictions.label[rows], macro=macro)
+            interval = accuracy_estimate(correct, clusters, macro=macro).share()
             metrics |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
         metrics |= {f"{split}/{name}": value for name, value in _beyond_accuracy(predictions, rows).items()}
     return metrics

@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from ocr_sweep.cli.live import ended_line
 from ocr_sweep.cli.picture import duration, picture, sparkline
 from ocr_sweep.sweep.state import Condition, JobState, StudyState
 
@@ -40,6 +41,21 @@ def test_everything_is_there_where_there_is_room() -> None:
         assert what in shown, what
     assert "best so far s-0000: 80.0 % [70.0, 90.0]" in shown and "> hear me" in shown and "last heard" not in shown
     assert "▁▅█" in shown, "curves share one scale"
+
+
+def test_the_best_so_far_is_said_to_be_flattered_and_the_winner_is_not() -> None:
+    state = study()
+    assert "flattered" not in drawn(state, 180), "one training is no choice"
+    state.ended["complete"] = 3
+    assert "80.0 % [70.0, 90.0] (simulated), the highest of 3 and flattered by that" in drawn(state, 180)
+    state.end = Condition.FINISHED
+    assert "flattered" not in drawn(state, 180)
+
+
+def test_without_a_terminal_each_line_has_its_interval() -> None:
+    state = study()
+    line = ended_line(state, state.recent[0])
+    assert line == "[2/12] s-0000 complete  val/accuracy_macro (simulated) 80.0 % [70.0, 90.0]  83 s"
 
 
 @pytest.mark.parametrize("width", range(60, 200, 7))

@@ -44,6 +44,8 @@ MISTAKES = [  # file, what stands there, what is written instead, the problem
     ("tiny_aug.yaml", "trials: 4", "trials: 1000000000000", r"tiny_aug.yaml:6: trials: must be <= 100000, but got 1000000000000"),
     ("tiny_aug.yaml", "trials: 4", "trials: 1e12", r"tiny_aug.yaml:6: trials: must be a whole number, but got 1000000000000.0"),
     ("tiny_aug.yaml", "{top: 1, seeds: 2}", "3", r"tiny_aug.yaml:7: confirm: must be a block of keys and values, .* but got 3"),
+    ("tiny_aug.yaml", "seeds: 2}", "seeds: 2, min_seeds: 3}", r"tiny_aug.yaml:7: confirm: `min_seeds <= seeds` must hold, but got \(min_seeds=3, seeds=2\)"),
+    ("tiny_aug.yaml", "seeds: 2}", "seeds: 1}", ""),  # as many as there are
     ("tiny_aug.yaml", "kind: tpe", "kind: tp", r"tiny_aug.yaml:8: sampler.kind: must be one of 'tpe' or 'random', but got the text 'tp'"),
     ("tiny_aug.yaml", "question: Does it help?", "question: ''", r"question: must hold at least 1 value, but got the text ''"),
     ("tiny_aug.yaml", "question: Does it help?", "question: no", ""),  # a word

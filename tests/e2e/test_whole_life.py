@@ -59,6 +59,12 @@ def test_the_command_ends_with_the_winner_and_three_next_commands(finished: Path
     said = (finished / "first_output.txt").read_text()
     run_id = winner(said)
     assert "verdict " in said and "(simulated)" in said
+    assert re.search(r"^race +2 candidates, 1 round, 2 trainings: ", said, re.MULTILINE)
+    assert re.search(r"^winner +trial \d: .* % \[\d+\.\d, \d+\.\d\] over its seeds", said, re.MULTILINE)
+    assert re.search(
+        r"^test +test/accuracy \(simulated\) .* % \[.*\]; the test sets of corpus .* read once, of 1 run", said, re.MULTILINE
+    )
+    assert said.count("test/accuracy") == 1, "no other run's test numbers are shown"
     after = said[said.index("next:") :]
     assert [command for command in ("make ui", "make promote STUDY=tiny", f"make reproduce RUN={run_id}") if command in after]
     assert after.count("make ") == 3
@@ -269,6 +275,9 @@ def test_the_comparison_page_opens_without_a_network(damaged: Path) -> None:
     assert "unet_encoder" in text and "simulated" in text
     two = [by_name(damaged, name).info.run_id for name in ("tiny-0000", "tiny-0001")]
     assert here(damaged, "runs", "compare", *two).code == 0
+    read = here(damaged, "runs", "readings").out
+    assert all(run_id in read for run_id in two) and "verdict" in read and read.count("comparison") >= 3
+    assert f"have been read {read.count('tiny-0')} times" in read
 
 
 def test_the_doctor_finds_nothing_wrong(finished: Path) -> None:

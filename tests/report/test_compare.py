@@ -21,7 +21,9 @@ MakeRun = Callable[..., ComparedRun]
 
 
 def page(path: Path, runs: Sequence[ComparedRun], view: CorpusView) -> str:
-    found = write_comparison(path / "compare.html", Title("Which <b>?", "Who & why?"), runs=runs, view=view).page
+    title = Title("Which <b>?", "Who & why?", race=("trial 2 left after round 2", "3 candidates, 4 rounds"))
+    read = lambda run_ids: f"{len(run_ids)} runs were read"  # noqa: E731
+    found = write_comparison(path / "compare.html", title, runs=runs, view=view, read_test=read).page
     return found.read_text(encoding="utf-8")
 
 
@@ -68,6 +70,29 @@ class TestPage:
     def test_the_verdict_comes_first(self, tmp_path: Path, runs: list[ComparedRun], view: CorpusView) -> None:
         html = page(tmp_path, runs, view)
         assert 0 < html.index("U-Net is better than ResNet by 30.0 points on val") < html.index("<h2>")
+
+    def test_the_race_is_told_in_lines_and_every_number_of_a_run_has_its_interval(
+        self, tmp_path: Path, runs: list[ComparedRun], view: CorpusView
+    ) -> None:
+        ends = {"val/accuracy_macro_low": 0.871, "val/accuracy_macro_high": 0.924}
+        html = page(tmp_path, [replace(run, metrics={**run.metrics, **ends}) for run in runs], view)
+        assert "<summary>The race of the confirmation: 3 candidates, 4 rounds</summary>" in html
+        assert "<li>trial 2 left after round 2</li>" in html
+        assert html.count('<span class="range">87.1 to 92.4</span>') == len(runs)
+
+    def test_whose_test_numbers_it_shows_is_said_before_and_stands_on_the_page(
+        self, tmp_path: Path, runs: list[ComparedRun], view: CorpusView
+    ) -> None:
+        heard: list[Sequence[str]] = []
+
+        def read(run_ids: Sequence[str]) -> str:
+            assert not (tmp_path / "read.html").exists()
+            heard.append(run_ids)
+            return "they were read 7 times"
+
+        write_comparison(tmp_path / "read.html", Title("x"), runs=runs, view=view, read_test=read)
+        assert heard == [["id-U-Net-0", "id-U-Net-1", "id-ResNet-0"]]
+        assert "This page included, they were read 7 times." in (tmp_path / "read.html").read_text("utf-8")
 
     def test_same_input_same_page(self, tmp_path: Path, runs: list[ComparedRun], view: CorpusView) -> None:
         assert page(tmp_path, runs, view) == page(tmp_path, runs, view)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ocr_sweep.errors import DataError
-from ocr_sweep.metrics import Interval, paired_difference
+from ocr_sweep.metrics import Clusters, Interval, difference_estimate
 from ocr_sweep.report import ComparedRun
-from ocr_sweep.report.arms import gather_arms, in_split
+from ocr_sweep.report.arms import gather_arms, in_split, standing
 from ocr_sweep.report.verdict import judge
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.predictions import Predictions
@@ -20,7 +20,8 @@ MakeRun = Callable[..., ComparedRun]
 def test_a_clear_lead_is_said_in_plain_words(view: CorpusView, make_run: MakeRun) -> None:
     arms = gather_arms([make_run("EfficientFormerV2", 0.4), make_run("U-Net", 0.1)], view)
     verdict = judge(arms, view)
-    lead = paired_difference(arms[0].correct[:200], arms[1].correct[:200], arms[0].label[:200], macro=True)
+    a, b = arms
+    lead = difference_estimate(a.correct[:200], b.correct[:200], Clusters.of(a.label[:200], a.group[:200]), macro=True).interval()
     assert verdict.headline == (
         f"U-Net is better than EfficientFormerV2 by 30.0 points on val "
         f"(95 % interval {100 * lead.low:.1f} to {100 * lead.high:.1f})."
@@ -49,7 +50,7 @@ def test_seeds_are_averaged_per_image(view: CorpusView, make_run: MakeRun) -> No
     (arm,) = gather_arms(seeds, view)
     val = in_split(arm, view, "val")
     assert arm.predicted.shape == (3, 400)
-    assert arm.accuracy(val).value == pytest.approx(1.0 - 0.3)
+    assert standing([arm], val).accuracy(0).value == pytest.approx(1.0 - 0.3)
     np.testing.assert_allclose(np.unique(arm.correct[val]), [0.0, 1 / 3, 2 / 3, 1.0])
     np.testing.assert_array_equal(arm.label, view.class_ids[arm.index])  # whatever the order of each run
 
@@ -62,8 +63,16 @@ def test_seeds_that_disagree_widen_the_interval(view: CorpusView, make_run: Make
 
     agreeing, spread = found(0.2, 0.2, 0.2), found(0.1, 0.2, 0.3)
     assert agreeing.value == pytest.approx(spread.value)
-    assert spread.value - spread.low >= 4.303 * 0.1 / np.sqrt(3) - 1e-3  # Student's t of 2 degrees times the standard error
+    assert spread.value - spread.low >= 2.4 * 0.1 * np.sqrt(1 / 3 + 1)  # two degrees of freedom, and b is one training
     assert agreeing.high - agreeing.low < 0.5 * (spread.high - spread.low)
+
+
+def test_the_leads_hold_together(view: CorpusView, make_run: MakeRun) -> None:
+    def width(*others: str) -> float:
+        lead = judge(gather_arms([make_run("a", 0.1), *(make_run(name, 0.4) for name in others)], view), view).leads[0][1]
+        return lead.high - lead.low
+
+    assert width("b") < width("b", "c") < width("b", "c", "d", "e"), "the best of many is ahead of some by luck"
 
 
 def test_confirmations_count_and_the_luckiest_trial_does_not(view: CorpusView, make_run: MakeRun) -> None:

@@ -11,7 +11,7 @@ from tiny_study import config_of, draw_book
 
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.report.collect import compare_study
-from ocr_sweep.sweep.confirm import confirm_jobs
+from ocr_sweep.sweep.confirm import Confirmation
 from ocr_sweep.tracking.record import ARM, ARMS
 from ocr_sweep.tracking.tracker import Tracker
 
@@ -33,29 +33,35 @@ def test_a_clear_winner_beats_the_base(faked: Make) -> None:
     assert verdict.simulated
 
 
-def test_an_indistinguishable_rival_loses_to_the_base_at_the_same_cost(faked: Make) -> None:
+@pytest.mark.parametrize(
+    ("cost", "winner", "why"), [({}, 1, "which leads"), ({"t0": 500}, 0, "the cheaper one"), ({"t1": 500}, 1, "which leads")]
+)
+def test_of_indistinguishable_ones_the_cheaper_is_kept_and_at_one_cost_the_leader(
+    faked: Make, cost: dict[str, int], winner: int, why: str
+) -> None:
     study = faked()
-    study.engine(rights(t0=0.5, t1=0.54, t2=0.1))
+    study.engine(rights(cost, t0=0.5, t1=0.54, t2=0.1))
     verdict = study.run().verdict
-    assert (verdict.winner, verdict.clear) == (0, False)
+    assert (verdict.winner, verdict.clear) == (winner, False)
     assert verdict.difference.low <= 0 < verdict.difference.value
-    assert "indistinguishable" in verdict.sentence and "trial 0, the base, is kept" in verdict.sentence
+    assert "indistinguishable" in verdict.sentence and f"trial {winner}, {why}, is kept" in verdict.sentence
 
 
-def test_an_indistinguishable_rival_wins_when_it_is_cheaper(faked: Make) -> None:
+def test_a_much_better_rival_is_kept_before_a_cheaper_base_though_nothing_is_clear(faked: Make) -> None:
     study = faked()
-    study.engine(rights({"t1": 500}, t0=0.5, t1=0.54, t2=0.1))
+    study.engine(rights({"t0": 500}, t0=0.5, t1=0.62, t2=0.1))
     verdict = study.run().verdict
-    assert (verdict.winner, verdict.clear) == (1, False)
-    assert "indistinguishable" in verdict.sentence
+    assert (verdict.winner, verdict.clear) == (1, False), "more than one standard error ahead"
 
 
 def test_the_base_may_be_the_best(faked: Make) -> None:
     study = faked()
     study.engine(rights(t0=0.9, t1=0.2, t2=0.3))
     verdict = study.run().verdict
-    assert (verdict.winner, verdict.clear, verdict.difference) == (0, False, None)
-    assert verdict.sentence == "trial 0, the base, is as good as the best 1 of the search"
+    assert (verdict.winner, verdict.clear) == (0, False) and verdict.difference.high < 0
+    assert verdict.sentence.startswith(
+        "trial 0, the base, beats the best 1 of the search clearly; trial 2 is nearest: -60.0 points"
+    )
 
 
 def test_a_study_whose_base_failed_names_no_base(faked: Make) -> None:
@@ -87,19 +93,20 @@ def test_the_delivered_run_is_the_best_seed_and_the_number_is_the_mean(faked: Ma
 def test_the_base_and_the_best_others_are_confirmed_with_fresh_seeds(faked: Make) -> None:
     study = faked(trials=4, confirm={"top": 2, "seeds": 2})
     engine = study.engine(rights(t0=0.1, t1=0.2, t2=0.9, t3=0.5))
-    study.run()
+    view = study.run().view
     confirmed = [name for name in engine.started if "confirm" in name]
     assert sorted(confirmed) == [f"{trial:04d}-confirm-seed{seed}" for trial in (0, 2, 3) for seed in (1, 2)]
     records = Tracker.open(study.paths).runs("tiny")
     seeds = {record.params["seed"] for record in records if record.trial == 2}
     assert len(seeds) == 3
     config: StudyConfig = config_of(study.root)
-    assert confirm_jobs(config, records, Tracker.open(study.paths)) == [], "nothing is left to confirm"
+    assert list(Confirmation(config, Tracker.open(study.paths), view).jobs(records)) == [], "nothing is left to confirm"
 
 
 def test_with_folds_each_seed_validates_on_its_own_and_the_verdict_pairs_them(faked: Make) -> None:
     book = {"name": "book", "path": "book", "split": {"train": 0.6, "val": 0.2, "test": 0.2}, "group": None, "max_bad": 0.0}
-    study = faked(base__corpus__scanned=[book], base__corpus__simulated=[], base__corpus__folds=3, confirm={"top": 1, "seeds": 3})
+    confirm = {"top": 1, "seeds": 3, "min_seeds": 3}
+    study = faked(base__corpus__scanned=[book], base__corpus__simulated=[], base__corpus__folds=3, confirm=confirm)
     draw_book(study.root)
     study.engine(rights(t0=0.3, t1=0.9, t2=0.4))
     end = study.run()

@@ -19,7 +19,7 @@ from tiny_study import here, refused, write_study
 from ocr_sweep.errors import TooManyFailuresError
 from ocr_sweep.metrics import Interval
 from ocr_sweep.sweep import summary
-from ocr_sweep.sweep.confirm import Verdict
+from ocr_sweep.sweep.judge import Verdict
 from ocr_sweep.sweep.summary_data import Dimension, Point, Trials, short_names
 from ocr_sweep.sweep.summary_parallel import parallel
 from ocr_sweep.sweep.summary_pictures import history, importances, slices
