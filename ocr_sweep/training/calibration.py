@@ -75,7 +75,7 @@ def _stack(config: TrialConfig, view: CorpusView, model: Network) -> dict[str, f
     parts = []
     for start in range(0, len(indices), _CHUNK):
         chosen = indices[start : start + _CHUNK]
-        logits = predict_logits(model, view, chosen, config.image_size, device)
+        logits = predict_logits(model, view, chosen, config.image_size, device, config.training.accumulate)
         parts.append(Contest.of(logits, view.class_ids[chosen], seen))
     contest = Contest.joined(parts)
     first = halves(contest.label, np.asarray(view.rows["group"][indices], dtype=np.int64))

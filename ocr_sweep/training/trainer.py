@@ -236,7 +236,9 @@ class Trainer:
 
     def _validate(self) -> dict[str, float]:
         """The curves of validation; the numbers of record come from the exported file."""
-        logits = predict_logits(self.judged, self.view, self._val, self.config.image_size, self.device)
+        logits = predict_logits(
+            self.judged, self.view, self._val, self.config.image_size, self.device, self.config.training.accumulate
+        )
         if not np.isfinite(logits).all():
             raise TrialFailedError(f"nan-logits: outputs must stay finite, but are not after step {self.progress.step}")
         metrics = score(self.view, "val", logits.argmax(axis=1))

@@ -18,7 +18,6 @@ from ocr_sweep.errors import StoreError, TrialFailedError
 from ocr_sweep.models.checkpoint import load_checkpoint, save_checkpoint
 from ocr_sweep.optim import StepRecorder, warmup_cosine
 from ocr_sweep.store import CorpusView
-from ocr_sweep.training import predict as predict_module
 from ocr_sweep.training import trainer as trainer_module
 from ocr_sweep.training.feed import Batch
 from ocr_sweep.training.memory import MB, StepMemory
@@ -401,12 +400,15 @@ def test_every_epoch_has_its_curves(sit: Sit, make_trial: MakeTrial) -> None:
 
 
 def test_prediction_does_not_depend_on_the_batch_and_puts_the_mode_back(
-    sit: Sit, make_trial: MakeTrial, tiny_corpus: CorpusView, monkeypatch: pytest.MonkeyPatch
+    sit: Sit, make_trial: MakeTrial, tiny_corpus: CorpusView
 ) -> None:
     model = sit(make_trial({"training.epochs": 1})).trained.model.train()
     val = tiny_corpus.indices("val")
     whole = predict_logits(model, tiny_corpus, val, 16, torch.device("cpu"))
     assert model.training and whole.shape == (48, 8)
-    monkeypatch.setattr(predict_module, "_EVAL_BATCH", 5)
-    np.testing.assert_allclose(predict_logits(model, tiny_corpus, val, 16, torch.device("cpu")), whole, rtol=1e-4, atol=1e-5)
+    sizes: list[int] = []
+    model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    parted = predict_logits(model, tiny_corpus, val, 16, torch.device("cpu"), parts=16)
+    np.testing.assert_allclose(parted, whole, rtol=1e-4, atol=1e-5)
     assert predict_logits(model, tiny_corpus, val[:0], 16, torch.device("cpu")).shape == (0, 8)
+    assert sizes == [16, 16, 16], "where a batch is cut for want of memory, so is this"
