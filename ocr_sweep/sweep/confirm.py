@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.errors import TooManyFailuresError
+from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.metrics import Interval, cluster_bootstrap, paired_difference, with_seed_noise
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.attempt import CONFIG, PREDICTIONS, read_config
 from ocr_sweep.sweep.board import Job
-from ocr_sweep.sweep.predictions import Predictions
 from ocr_sweep.tracking.record import ARM, KEY, RunRecord
 from ocr_sweep.tracking.tracker import Tracker, best_first
 

@@ -25,12 +25,12 @@ from ocr_sweep.disk import file_lock, make_directory, read_json, store_errors, w
 from ocr_sweep.errors import OcrSweepError, ProcessDiedError, StoreError, TrialFailedError
 from ocr_sweep.export.onnx_file import export_onnx
 from ocr_sweep.export.parity import check_parity
+from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.export.scorer import Scorer
 from ocr_sweep.losses import rendered_neighbours
 from ocr_sweep.metrics import calibration_error, cluster_bootstrap, confusable_accuracy
 from ocr_sweep.store import CorpusView, resized
 from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, PROBE, PROVENANCE, WEIGHTS, Attempt, Ending, Event
-from ocr_sweep.sweep.predictions import Predictions
 from ocr_sweep.tracking.pictures import confusion_picture, error_sheet
 from ocr_sweep.tracking.provenance import code_sha256
 from ocr_sweep.training.representation import RepresentationStore
