@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ocr_sweep.config.fingerprint import fingerprint
 from ocr_sweep.config.model import CapsuleConfig, DenseUNetConfig, TimmConfig, UNetConfig
 from ocr_sweep.config.study import flatten
 from ocr_sweep.config.trial import TrialConfig
@@ -266,9 +267,10 @@ class Runner:
         self._tracker.log_metrics(active.run_id, metrics, timestamp=manifest["timestamp"])
         hashes = manifest["sha256"]
         shared = {record.REPRESENTATION: manifest["representation"]} if "representation" in manifest else {}
-        tags = {record.ONNX_SHA256: hashes[ONNX], record.WEIGHTS_SHA256: hashes[WEIGHTS], **shared}
-        self._tracker.set_tags(active.run_id, tags)
         write_model_folder(active.attempt.result / ONNX, active.attempt.folder)
+        files = {record.FILES_SHA256: fingerprint(active.attempt.hashes())}
+        tags = {record.ONNX_SHA256: hashes[ONNX], record.WEIGHTS_SHA256: hashes[WEIGHTS], **shared, **files}
+        self._tracker.set_tags(active.run_id, tags)
         self._end(active, Outcome.COMPLETE, metrics, "", on_end)
 
     def _end(

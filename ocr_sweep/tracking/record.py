@@ -26,6 +26,9 @@ CORPUS = "ocr_sweep.corpus"  # fingerprint
 SIMULATED = "ocr_sweep.simulated"
 ONNX_SHA256 = "ocr_sweep.onnx_sha256"
 WEIGHTS_SHA256 = "ocr_sweep.weights_sha256"
+FILES_SHA256 = (
+    "ocr_sweep.files_sha256"  # fingerprint of the hashes of all files that were recorded at the end, the manifest's too
+)
 REPRESENTATION = "ocr_sweep.representation"  # key of what is learnt before the classifier, where trials may share it
 REPRODUCES = "ocr_sweep.reproduces"
 VERDICT = "ocr_sweep.verdict"
