@@ -89,11 +89,9 @@ def _data(candidate: Evidence, view: CorpusView) -> Iterator[str]:
 
 def _scores(scores: Sequence[Score]) -> str:
     rows = [
-        f"| {score.title} | {score.num_images} | {score.num_classes} | {100 * score.accuracy.value:.1f} % "
-        f"[{100 * score.accuracy.low:.1f}, {100 * score.accuracy.high:.1f}] |"
-        for score in scores
+        f"| {score.test_set} | {score.group or 'all'} | {score.num_images} | {score.num_classes} | {score} |" for score in scores
     ]
-    head = ["| test set, class group | images | characters | accuracy [95 % interval] |", "|---|---|---|---|"]
+    head = ["| test set | class group | images | characters | accuracy [95 % interval] |", "|---|---|---|---|---|"]
     return "\n".join([*head, *rows])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ocr_sweep.config.gate import GateConfig
@@ -42,12 +42,17 @@ class Rival:
 
 @dataclass(frozen=True)
 class Score:
-    """The candidate's accuracy in one part of its test images."""
+    """The candidate's accuracy on a named test set, or on the images of one class group in it."""
 
-    title: str
+    test_set: str
+    group: str  # empty: all of them
     num_images: int
     num_classes: int
     accuracy: Interval
+
+    def __str__(self) -> str:
+        value, low, high = (100 * share for share in (self.accuracy.value, self.accuracy.low, self.accuracy.high))
+        return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,8 @@ def judge(
     again = prove(candidate)
     checks = [files_check(candidate), *parity_checks(candidate, again), corpus_check(view)]
     answers = answers_of(candidate, view)
+    scores = tuple(_scores(answers, view))
+    checks.append(_accuracy(scores, len(answers.index)))
     found: Forgetting | None = None
     if rival is None:
         checks.append(Check("version it replaces", Outcome.NOT_JUDGED, "none", "–", alone))
@@ -98,7 +105,7 @@ def judge(
         compared, found = _compared(rival, answers, view, gate)
         checks += [*compared, _readings(num_readings)]
     checks += [*budget_checks(candidate, gate), reproduction_check(tracker, candidate, gate)]
-    return Report(tuple(checks), tuple(_scores(answers, view)), found)
+    return Report(tuple(checks), scores, found)
 
 
 def _compared(rival: Rival, answers: Answers, view: CorpusView, gate: GateConfig) -> tuple[list[Check], Forgetting | None]:
@@ -120,6 +127,14 @@ def _compared(rival: Rival, answers: Answers, view: CorpusView, gate: GateConfig
     return checks, found
 
 
+def _accuracy(scores: Sequence[Score], num_images: int) -> Check:
+    """The candidate's own accuracy on each test set; a candidate without test images has shown nothing."""
+    whole = [score for score in scores if not score.group]
+    named = (f"{score.test_set} {score}" for score in whole)
+    outcome = Outcome.PASSED if num_images else Outcome.FAILED
+    return Check("test images", outcome, f"{num_images} in {len(whole)} sets", "1 or more", "; ".join(named))
+
+
 def _readings(number: int) -> Check:
     """Said, not judged: who tries often enough passes by luck."""
     note = "each reading of the same images makes it likelier to pass by luck" if number else ""
@@ -135,4 +150,4 @@ def _left_out(pairs: Pairs) -> str:
 def _scores(answers: Answers, view: CorpusView) -> Iterator[Score]:
     for part in parts(answers, view):
         classes = len(set(answers.label[part.rows].tolist()))
-        yield Score(part.title, len(part.rows), classes, accuracy_of(answers, part))
+        yield Score(part.name, part.group, len(part.rows), classes, accuracy_of(answers, part))

@@ -69,8 +69,9 @@ def require_complete(record: RunRecord) -> None:
         EvidenceError: the run has not ended with all its evidence.
     """
     if not record.complete:
-        ending = record.tags.get(tag.OUTCOME, record.status.lower())
-        raise EvidenceError(f"only a run that completed can be registered, but run {record.run_id} ({record.name}) is {ending}")
+        raise EvidenceError(
+            f"only a run that completed can be registered, but run {record.run_id} ({record.name}) is {record.state}"
+        )
     if tag.ONNX_SHA256 not in record.tags:
         raise EvidenceError(f"only a run with an ONNX file can be registered, but run {record.run_id} ({record.name}) has none")
 

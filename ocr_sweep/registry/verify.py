@@ -121,6 +121,8 @@ def _places(tracker: Tracker, model: str, entries: Sequence[Entry]) -> Iterator[
             yield f"{alias} of {model}: the tags of version {last.version} speak of another ONNX file than the history does"
         if version.run_id != last.run_id:
             yield f"{alias} of {model}: version {last.version} must be of run {last.run_id}, but is of run {version.run_id}"
+        elif not (run := tracker.run(last.run_id)).complete:
+            yield f"{alias} of {model}: version {last.version} must be of a complete run, but run {last.run_id} is {run.state}"
         elif elsewhere := handed_out(tracker, version):
             yield f"{alias} of {model}: version {last.version} must hand out the files of its run, but hands out {elsewhere}"
 

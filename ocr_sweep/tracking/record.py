@@ -58,6 +58,7 @@ class RunRecord:
     tags: dict[str, str]
     params: dict[str, str]
     metrics: dict[str, float]
+    deleted: bool = False  # in MLflow, which keeps it until somebody collects garbage
 
     @classmethod
     def of(cls, run: Run) -> RunRecord:
@@ -69,6 +70,7 @@ class RunRecord:
             tags=dict(run.data.tags),
             params=dict(run.data.params),
             metrics=dict(run.data.metrics),
+            deleted=run.info.lifecycle_stage == "deleted",
         )
 
     @property
@@ -89,7 +91,14 @@ class RunRecord:
     @property
     def complete(self) -> bool:
         """Whether the run ended with all its evidence."""
-        return self.status == "FINISHED" and self.tags.get(OUTCOME) == Outcome.COMPLETE
+        return self.status == "FINISHED" and self.tags.get(OUTCOME) == Outcome.COMPLETE and not self.deleted
+
+    @property
+    def state(self) -> str:
+        """How the run ended, in a word; or that it runs, or is deleted."""
+        if self.deleted:
+            return "deleted"
+        return self.status.lower() if self.status == "RUNNING" else self.tags.get(OUTCOME, self.status.lower())
 
     @property
     def simulated(self) -> bool:

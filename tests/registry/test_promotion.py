@@ -129,6 +129,17 @@ def test_a_run_that_did_not_complete_is_refused(damaged: Path, outcome: Outcome)
     nothing_promoted(damaged)
 
 
+def test_a_run_that_runs_or_was_deleted_is_refused(damaged: Path) -> None:
+    client = tracker_of(damaged).client
+    client.update_run(record(damaged).run_id, status="RUNNING")
+    client.delete_tag(record(damaged).run_id, "ocr_sweep.outcome")
+    refused(promote(damaged, "tiny-0000"), 3, "is running")
+    run_id = record(damaged, "tiny-0001").run_id
+    client.delete_run(run_id)
+    refused(here(damaged, "models", "promote", "--run", run_id), 3, "is deleted")
+    nothing_promoted(damaged)
+
+
 def test_a_charset_that_is_not_the_configurations_is_refused(damaged: Path) -> None:
     path = file_of(damaged, "model/model.onnx")
     model = onnx.load(path)

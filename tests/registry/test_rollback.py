@@ -144,6 +144,8 @@ def test_every_flipped_byte_behind_a_pointer_is_found(registry: SmallRegistry) -
         ("UPDATE model_version_tags SET value = 'x' WHERE key = 'ocr_sweep.onnx_sha256'", "speak of another ONNX file"),
         ("UPDATE registered_model_aliases SET version = 2", "another program moved it"),
         ("DELETE FROM registered_model_aliases", "another program moved it"),
+        ("UPDATE runs SET lifecycle_stage = 'deleted'", "must be of a complete run, but run"),
+        ("UPDATE runs SET status = 'RUNNING'", "is running"),
         ("DELETE FROM registered_model_tags", "the registry was set back"),
         ("UPDATE model_versions SET current_stage = 'Archived'", "must hold version 1, as its alias does, but holds nobody"),
     ],
