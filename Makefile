@@ -4,6 +4,7 @@ BIN    := .venv/bin
 STUDY  ?=
 RUN    ?=
 REPAIR ?=
+MODEL  ?=
 SCALE  ?=
 STAGE  ?= production
 PORT   ?=
@@ -12,7 +13,7 @@ STAMP  := .venv/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep watch stop status ui dashboard compare promote reproduce doctor lint check test clean
+.PHONY: help setup sweep watch stop status ui dashboard compare promote rollback reproduce doctor lint check test clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -60,6 +61,10 @@ compare: $(STAMP) ## a page that sets a study's arms side by side: make compare 
 promote: $(STAMP) ## put a winner into production: make promote STUDY=unet_aug, or RUN=<id>, STAGE=staging
 	@$(if $(STUDY)$(RUN),,$(call need,STUDY,a study or RUN=<id>,make promote STUDY=unet_aug))
 	@$(BIN)/ocr-sweep models promote $(if $(RUN),--run $(RUN),--study $(STUDY)) --stage $(STAGE)
+
+rollback: $(STAMP) ## bring the version before back into production: make rollback MODEL=ocr-qianziwen, or STAGE=staging
+	@$(call need,MODEL,a registered model,make rollback MODEL=ocr-qianziwen)
+	@$(BIN)/ocr-sweep models rollback $(MODEL) --stage $(STAGE)
 
 reproduce: $(STAMP) ## train a past run again and get a verdict: make reproduce RUN=<id>
 	@$(call need,RUN,a run ID,make reproduce RUN=<id>)

@@ -26,13 +26,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.disk import make_directory, write_bytes
+from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.models.checkpoint import load_checkpoint, save_checkpoint
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep import recording, study_loop, summary, trial
 from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, WEIGHTS, Attempt
 from ocr_sweep.sweep.board import Result, SilentBoard
 from ocr_sweep.sweep.local_engine import LocalEngine
-from ocr_sweep.sweep.predictions import Predictions
 from ocr_sweep.sweep.search import Search
 from ocr_sweep.training.trainer import Trainer
 

@@ -19,6 +19,7 @@ from ocr_sweep.cli import (
     corpus_store,
     doctor,
     models,
+    models_change,
     project,
     runs,
     sweep,
@@ -49,7 +50,10 @@ sweep.app.command("status")(sweep_status.status)
 sweep.app.command("stop")(sweep_watch.stop)
 sweep.app.command("logs")(sweep_status.logs)
 app.add_typer(runs.app, name="runs", help="Past trainings: list, compare and reproduce them.")
-app.add_typer(models.app, name="models", help="Registered models: list and promote them.")
+app.add_typer(models.app, name="models", help="Registered models: what is in production, what was, and how it gets there.")
+models.app.command("promote")(models_change.promote)
+models.app.command("rollback")(models_change.rollback)
+models.app.command("verify")(models_change.verify)
 corpus.app.command("clean")(corpus_clean.clean)
 corpus.app.command("show")(corpus_clean.show)
 app.command("ui")(project.ui)

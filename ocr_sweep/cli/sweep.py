@@ -98,26 +98,34 @@ def list_studies() -> None:
 @app.command()
 def check(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Study files or corpus recipes; without any, all in sweeps/ and sweeps/corpora/.")
+        list[Path] | None,
+        typer.Argument(
+            help="Study files, corpus recipes or gates; without any, all in sweeps/, sweeps/corpora/ and sweeps/gates/."
+        ),
     ] = None,
 ) -> None:
-    """Check study files and corpus recipes without running them; every mistake is shown with file and line.
+    """Check study files, corpus recipes and gates without running them; every mistake is shown with file and line.
 
     Example: ocr-sweep sweep check sweeps/unet_aug.yaml
     """
     from ocr_sweep.cli.console import console
-    from ocr_sweep.config.load import find_study, load_corpus, load_study, scales_of
+    from ocr_sweep.config.load import find_study, load_corpus, load_study, read_gate, scales_of
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.errors import ConfigError
 
     sweeps = Paths.find().sweeps
     problems: dict[str, None] = {}  # in order, and those of several scales once
-    recipes = [file for file in files or sorted(sweeps.glob("corpora/*.yaml")) if file.resolve().parent.name == "corpora"]
-    studies = [file for file in files or sorted(sweeps.glob("*.yaml")) if file not in recipes]
-    for file in (*studies, *recipes):
+    recipes, gates = (
+        [file for file in files or sorted(sweeps.glob(f"{folder}/*.yaml")) if file.resolve().parent.name == folder]
+        for folder in ("corpora", "gates")
+    )
+    studies = [file for file in files or sorted(sweeps.glob("*.yaml")) if file not in (*recipes, *gates)]
+    for file in (*studies, *recipes, *gates):
         try:
             if file in recipes:
                 load_corpus(file, sweeps)
+            elif file in gates:
+                read_gate(file, sweeps)
             else:
                 found = find_study(str(file), sweeps)
                 for scale in (None, *scales_of(found, sweeps)):
@@ -126,7 +134,7 @@ def check(
             problems |= dict.fromkeys(error.problems)
     if problems:
         raise ConfigError(list(problems))
-    console.print(f"{_right(len(studies), 'study file')}, {_right(len(recipes), 'corpus recipe')}")
+    console.print(f"{_right(len(studies), 'study file')}, {_right(len(recipes), 'corpus recipe')}, {_right(len(gates), 'gate')}")
 
 
 def _right(count: int, what: str) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from ocr_sweep.config.charset_file import read_charset_file
 from ocr_sweep.config.corpus import CorpusConfig
+from ocr_sweep.config.gate import GateConfig
 from ocr_sweep.config.messages import explain, unknown_key
 from ocr_sweep.config.scale import apply_scale
 from ocr_sweep.config.study import (
@@ -87,6 +88,28 @@ def load_corpus(path: Path, sweeps: Path) -> CorpusConfig:
     _refuse(document)
     assert corpus is not None
     return corpus
+
+
+def load_gate(alias: str, sweeps: Path) -> GateConfig:
+    """What the gate of an alias asks: `gates/<alias>.yaml`, for a customer's production else `gates/production.yaml`.
+
+    Without such a file the defaults hold.
+
+    Raises:
+        ConfigError: every mistake found.
+    """
+    names = dict.fromkeys((alias, alias.partition("-")[0]))
+    path = next((file for name in names if is_file(file := sweeps / "gates" / f"{name}.yaml")), None)
+    return GateConfig() if path is None else read_gate(path, sweeps)
+
+
+def read_gate(path: Path, sweeps: Path) -> GateConfig:
+    """Read and check a gate's file (see `load_study`)."""
+    document = _open(path, sweeps)
+    gate = _validate(GateConfig, document)
+    _refuse(document)
+    assert gate is not None
+    return gate
 
 
 def _open(path: Path, sweeps: Path) -> Document:

@@ -15,13 +15,15 @@ class Paths:
     """The paths of one project.
 
     Settings, all optional: OCR_SWEEP_HOME (the project's root), OCR_SWEEP_DATA (the data root, default `data/`),
-    MLFLOW_TRACKING_URI (default: a database under `mlruns/`), OCR_SWEEP_OPTUNA_URL (likewise).
+    MLFLOW_TRACKING_URI (default: a database under `mlruns/`), OCR_SWEEP_OPTUNA_URL (likewise), OCR_SWEEP_KEY (the file of
+    the key that signs promotions, default under the user's `~/.config`).
     """
 
     root: Path
     data: Path
     tracking_uri: str
     optuna_url: str
+    signing_key: Path
 
     @classmethod
     def find(cls, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Paths:
@@ -48,6 +50,7 @@ class Paths:
             ).resolve(),
             tracking_uri=environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{mlruns}/mlflow.db",
             optuna_url=environ.get("OCR_SWEEP_OPTUNA_URL") or f"sqlite:///{mlruns}/optuna.db",
+            signing_key=_signing_key(environ),
         )
 
     @property
@@ -91,6 +94,11 @@ class Paths:
         return self.mlruns / "logs"
 
     @property
+    def histories(self) -> Path:
+        """What happened to the pointers of registered models: one file each, append-only."""
+        return self.mlruns / "registry"
+
+    @property
     def reports(self) -> Path:
         """Pages written for people."""
         return self.root / "reports"
@@ -102,3 +110,10 @@ class Paths:
     def lock(self, name: str) -> Path:
         """The lock file of a study or store."""
         return self.mlruns / "locks" / f"{name}.lock"
+
+
+def _signing_key(environ: Mapping[str, str]) -> Path:
+    """Outside the store: who can write there should not sign by that."""
+    named = environ.get("OCR_SWEEP_KEY")
+    config = environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(named or f"{config}/ocr_sweep/signing.key").expanduser().resolve()

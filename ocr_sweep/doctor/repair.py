@@ -23,7 +23,7 @@ from ocr_sweep.doctor.modes import writable_by_all
 from ocr_sweep.doctor.records import Run, Trial
 from ocr_sweep.doctor.registry import stages_to_move
 from ocr_sweep.errors import ConflictError
-from ocr_sweep.registry.promote import set_stage
+from ocr_sweep.registry.pointer import set_stage
 from ocr_sweep.registry.register import registry_lock
 from ocr_sweep.sweep.storage import tell
 from ocr_sweep.tracking.record import Outcome

@@ -1,138 +1,133 @@
-"""Promotion: prove the file, then move stage and alias together."""
+"""Promotion: judge a version at the gate, then let a pointer move to it, or refuse with numbers."""
 
 from __future__ import annotations
 
 import tempfile
-import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-import torch
-import yaml
-from numpy.typing import NDArray
-from safetensors.torch import load_file
-
-from ocr_sweep.config.fingerprint import file_sha256
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.trial import TrialConfig
-from ocr_sweep.errors import EvidenceError, IntegrityError, NotFoundError
-from ocr_sweep.export.onnx_file import read_metadata
-from ocr_sweep.export.parity import Parity, check_parity, require_parity
-from ocr_sweep.export.scorer import Scorer
-from ocr_sweep.models import build_model, replace_head
-from ocr_sweep.registry.register import Version, holder, registry_lock, version_of
+from ocr_sweep.errors import ConflictError, EvidenceError, IntegrityError, NotFoundError
+from ocr_sweep.registry.commit import Commit, Judged, Order, Promotion
+from ocr_sweep.registry.evidence import Evidence, collect
+from ocr_sweep.registry.gate import Rival, judge
+from ocr_sweep.registry.history import History
+from ocr_sweep.registry.keys import Signer, require_signer
+from ocr_sweep.registry.pointer import PRODUCTION, STAGING, Pointer
+from ocr_sweep.registry.register import Version, holder, model_name, registry_lock, require_complete, require_model, version_of
+from ocr_sweep.registry.scribe import Scribe
+from ocr_sweep.store import CorpusView
 from ocr_sweep.tracking import record as tag
-from ocr_sweep.tracking.mlflow_client import tracking_errors
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 
-Stage = Literal["production", "staging"]
+OpenCorpus = Callable[[RunRecord, TrialConfig], CorpusView]
 
 
-@dataclass(frozen=True)
-class Promotion:
-    """What a promotion changed."""
+class Promoter:
+    """Promotes runs.
 
-    version: Version
-    former: Version | None
-    stage: Stage
-    parity: Parity
-    changed: bool  # False when the version held the stage already
-
-
-def promote(tracker: Tracker, paths: Paths, record: RunRecord, stage: Stage) -> Promotion:
-    """Give a run's version a stage and its alias, after proving its file; the former holder is archived.
-
-    The alias is moved last and is the truth: after a kill it points to the old version or to the new one.
-
-    Raises:
-        EvidenceError: the run is not complete, its ONNX is missing, or disagrees with PyTorch.
-        IntegrityError: the ONNX differs from its recorded hash.
+    Args:
+        open_corpus: gives the corpus of a run, as it was then, in its own fold.
     """
-    with registry_lock(paths):
-        parity = prove(tracker, record)
-        version = version_of(tracker, record)
-        former = holder(tracker, version.name, stage)
-        _move(tracker, version, former, stage)
-        now = holder(tracker, version.name, stage)
-    assert now is not None and now.number == version.number
-    return Promotion(now, former, stage, parity, changed=former is None or former.number != version.number)
 
+    def __init__(self, tracker: Tracker, paths: Paths, open_corpus: OpenCorpus) -> None:
+        self._tracker = tracker
+        self._paths = paths
+        self._open_corpus = open_corpus
 
-def _move(tracker: Tracker, version: Version, former: Version | None, stage: Stage) -> None:
-    client, title = tracker.client, stage.capitalize()
-    with tracking_errors(client.tracking_uri), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # stages are announced to go one day; the alias carries the meaning
-        if version.stage != title:
-            client.transition_model_version_stage(version.name, str(version.number), title, archive_existing_versions=True)
-        if former is None or former.number != version.number:
-            client.set_registered_model_alias(version.name, stage, str(version.number))
+    def promote(self, record: RunRecord, order: Order) -> Promotion:
+        """Judge a run's version and let the pointer move to it, or record the refusal.
 
+        What the gate compares with is read under the lock before and must still stand there under the lock after. Between
+        the two nobody is kept waiting.
 
-def set_stage(tracker: Tracker, name: str, number: int, stage: str) -> None:
-    """Give a version a stage and leave its alias and all others alone; for who holds the lock."""
-    with tracking_errors(tracker.client.tracking_uri), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tracker.client.transition_model_version_stage(name, str(number), stage, archive_existing_versions=False)
+        Raises:
+            EvidenceError: the run is not complete, a file is missing, or its ONNX disagrees with PyTorch.
+            IntegrityError: a file, the history or a pointer is not what was recorded.
+            ConflictError: another promotion was faster.
+        """
+        require_complete(record)
+        if order.model is not None:
+            require_model(self._tracker, order.model)
+        history = History(self._tracker, self._paths, order.model or model_name(record.params["corpus.name"]))
+        with tempfile.TemporaryDirectory(prefix="ocr-sweep-") as folder:
+            candidate = collect(self._tracker, record, Path(folder))
+            signer = Signer.open(self._paths.signing_key)
+            require_signer(signer, order.gate.signers, order.pointer.alias)
+            with registry_lock(self._paths):
+                version = version_of(self._tracker, record, history.model)
+                before = self._seated(history, signer, order).entries
+                compared = self._rival(history.model, order.pointer)
+                self._check_stage(version, order.pointer)
+            rival = self._fetched(compared, version, Path(folder))
+            view = self._open_corpus(record, candidate.config)
+            judged_before = {entry.run_id for entry in before if entry.what in ("promote", "refuse")} - {record.run_id}
+            alone = "the first one is compared with nobody" if compared is None else "it is this very version"
+            report = judge(self._tracker, candidate, view, rival, order.gate, num_readings=len(judged_before), alone=alone)
+            judged = Judged(candidate, view, version, order, rival, report)
+            if compared is not None and (compared[0].number, compared[1]) == (version.number, order.pointer.alias):
+                return Promotion(judged, version.number, None)
+            with registry_lock(self._paths):
+                scribe = self._seated(history, signer, order)
+                self._require_still(history.model, order.pointer, compared)
+                return Commit(scribe, judged).make()
 
-
-def prove(tracker: Tracker, record: RunRecord) -> Parity:
-    """Fetch a run's ONNX and weights, compare both with their recorded hashes, and with each other on the probe images.
-
-    Raises:
-        EvidenceError: there is no ONNX, or the two disagree beyond the tolerance.
-        IntegrityError: a file differs from its recorded hash, or its charset from the configuration's.
-    """
-    with tempfile.TemporaryDirectory(prefix="ocr-sweep-") as temporary:
-        folder = Path(temporary)
-        try:
-            onnx = tracker.artifact(record.run_id, "model/model.onnx", folder)
-            weights = tracker.artifact(record.run_id, "weights.safetensors", folder)
-            config_file = tracker.artifact(record.run_id, "config.yaml", folder)
-            probe = tracker.artifact(record.run_id, "probe.npz", folder)
-        except NotFoundError as error:
-            raise EvidenceError(f"run {record.run_id} ({record.name}) cannot be promoted: {error}") from None
-        _check_tags(record, onnx, weights)
-        config = TrialConfig.model_validate(yaml.safe_load(config_file.read_text(encoding="utf-8")))
-        _check_charset(read_metadata(onnx)["charset"], config.corpus.charset.chars, record)
-        with np.load(probe, allow_pickle=False) as arrays:
-            images = arrays["images"]
-        scorer = Scorer(onnx, threads=config.training.threads)
-        parity = check_parity(scorer, images, _reference(config, weights, images))
-    require_parity(parity)
-    return parity
-
-
-def _check_tags(record: RunRecord, onnx: Path, weights: Path) -> None:
-    """The run's own hashes lie in the database, so that files and manifest cannot be changed together."""
-    for key, path in ((tag.ONNX_SHA256, onnx), (tag.WEIGHTS_SHA256, weights)):
-        expected, came = record.tags.get(key), file_sha256(path)
-        if came != expected:
+    def _seated(self, history: History, signer: Signer, order: Order) -> Scribe:
+        scribe = Scribe.sit_down(history, signer)
+        outside = history.moved_outside(scribe.entries)
+        if outside and not order.because:
+            said = "; ".join(
+                f"{alias} stands at {_number(stands)}, not at {_number(says)}" for alias, (says, stands) in outside.items()
+            )
             raise IntegrityError(
-                f"{path.name} of run {record.run_id} must have sha256 {expected}, as its tag {key} says, but has {came}: "
-                "it was changed or damaged"
+                f"the pointers of {history.model} must stand where its history says, but another program moved them: {said}. "
+                f"`ocr-sweep models rollback {history.model}` puts one back; to record it as it stands and go on: "
+                '--force --because "..."'
+            )
+        scribe.adopt(f"another program moved it; {order.because}")
+        return scribe
+
+    def _rival(self, model: str, pointer: Pointer) -> tuple[Version, str] | None:
+        """Who holds the pointer, or where nobody does, who is in production."""
+        for alias in dict.fromkeys((pointer.alias, PRODUCTION.alias)):
+            version = holder(self._tracker, model, alias)
+            if version is not None:
+                return version, alias
+        return None
+
+    def _check_stage(self, version: Version, pointer: Pointer) -> None:
+        if pointer == STAGING:
+            now = holder(self._tracker, version.name, PRODUCTION.alias)
+            if now is not None and now.number == version.number:
+                raise ConflictError(f"{version.name} version {version.number} is in production; it cannot be in staging besides")
+
+    def _fetched(self, compared: tuple[Version, str] | None, version: Version, folder: Path) -> Rival | None:
+        if compared is None or compared[0].number == version.number:
+            return None
+        try:
+            evidence = collect(self._tracker, self._tracker.run(compared[0].run_id), folder)
+        except (EvidenceError, NotFoundError) as error:
+            return Rival(*compared, None, None, str(error))
+        return Rival(*compared, evidence, self._stored_corpus(evidence))
+
+    def _stored_corpus(self, evidence: Evidence) -> CorpusView | None:
+        path = self._paths.corpora / evidence.record.tags.get(tag.CORPUS, "")
+        return CorpusView.open(path, evidence.config.training.fold) if (path / "manifest.json").is_file() else None
+
+    def _require_still(self, model: str, pointer: Pointer, compared: tuple[Version, str] | None) -> None:
+        now = self._rival(model, pointer)
+        if _named(now) != _named(compared):
+            raise ConflictError(
+                f"overtaken: the gate compared with {_named(compared)} of {model}, but now it is {_named(now)}; nothing was "
+                "changed. Run the same command again to be compared with it"
             )
 
 
-def _check_charset(came: list[str], expected: str, record: RunRecord) -> None:
-    if came != list(expected):
-        place = next(
-            (i for i, pair in enumerate(zip(came, expected, strict=False)) if pair[0] != pair[1]), min(len(came), len(expected))
-        )
-        raise IntegrityError(
-            f"the charset inside the ONNX of run {record.run_id} must be the configuration's, but they part at class {place} "
-            f"({len(came)} and {len(expected)} characters)"
-        )
+def _number(version: int | None) -> str:
+    return "nobody" if version is None else f"version {version}"
 
 
-def _reference(config: TrialConfig, weights: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """PyTorch's logits (N, K) of (N, S, S) ink images."""
-    model = build_model(config.model, len(config.corpus.charset.chars), config.image_size)
-    replace_head(model, config.classifier)
-    model.load_state_dict(load_file(weights))
-    model.eval()
-    with torch.inference_mode():
-        logits: NDArray[np.float32] = model(torch.from_numpy(images).unsqueeze(1).float() / 255).logits.numpy()
-    return logits
+def _named(compared: tuple[Version, str] | None) -> str:
+    return "nobody" if compared is None else f"version {compared[0].number}, {compared[1]}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ocr_sweep.sweep.predictions import Predictions
+from ocr_sweep.export.predictions import Predictions
 
 
 @dataclass(frozen=True)

@@ -165,12 +165,13 @@ class Attempt:
 
     def seal(self, record: dict[str, Any]) -> None:
         """Write the manifest: the hash of every result, and the numbers of record."""
-        hashes = {
-            path.relative_to(self.result).as_posix(): file_sha256(path)
-            for path in sorted(self.result.rglob("*"))
-            if path.is_file() and path.name != "manifest.json"
-        }
+        hashes = {name: sha256 for name, sha256 in self.hashes().items() if name != "manifest.json"}
         write_json(self.result / "manifest.json", {**record, "sha256": hashes})
+
+    def hashes(self) -> dict[str, str]:
+        """The sha256 of every result that lies there now."""
+        files = [path for path in sorted(self.result.rglob("*")) if path.is_file()]
+        return {path.relative_to(self.result).as_posix(): file_sha256(path) for path in files}
 
     def sealed(self) -> dict[str, Any]:
         """Read the manifest and compare every file with it.

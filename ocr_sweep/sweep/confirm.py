@@ -12,12 +12,12 @@ import numpy as np
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import TooManyFailuresError
+from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.metrics import Clusters
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.attempt import CONFIG, PREDICTIONS, read_config
 from ocr_sweep.sweep.board import Job
 from ocr_sweep.sweep.micro_batches import parts_of, throughout
-from ocr_sweep.sweep.predictions import Predictions
 from ocr_sweep.sweep.race import Race, Rules
 from ocr_sweep.sweep.standing import Entrant, Images, Reads
 from ocr_sweep.tracking.record import ARM, KEY, OUTCOME, SUPERSEDED, Outcome, RunRecord

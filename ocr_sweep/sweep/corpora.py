@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 from ocr_sweep.config.corpus import CorpusConfig
 from ocr_sweep.config.paths import Paths
+from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.corpus import build_corpus, plan_corpus
 from ocr_sweep.corpus.room import Estimate, estimate
 from ocr_sweep.disk import store_errors
+from ocr_sweep.errors import EvidenceError
 from ocr_sweep.store import CorpusView
+from ocr_sweep.tracking.record import CORPUS, RunRecord
 
 CorpusProgress = Callable[[str, int, int], None]
 
@@ -31,6 +34,25 @@ def open_corpus(recipe: CorpusConfig, paths: Paths, progress: CorpusProgress) ->
         workers=os.cpu_count() or 1,
         progress=progress,
     )
+
+
+def corpus_of_run(record: RunRecord, config: TrialConfig, paths: Paths, progress: CorpusProgress) -> CorpusView:
+    """The corpus that a run learnt from and was judged on, in its own fold; built again where the store lacks it.
+
+    Raises:
+        EvidenceError: it can no longer be built as it was.
+        see `ocr_sweep.corpus.build_corpus`.
+    """
+    fingerprint = record.tags.get(CORPUS, "")
+    path = paths.corpora / fingerprint
+    if not (path / "manifest.json").is_file():
+        came = open_corpus(config.corpus, paths, progress).fingerprint
+        if came != fingerprint:
+            raise EvidenceError(
+                f"the corpus of run {record.run_id} ({record.name}) must be {fingerprint[:12]}…, but the store lacks it, and "
+                f"built again it is {came[:12]}…: fonts, scans or code have changed. Put it back under {paths.corpora}"
+            )
+    return CorpusView.open(path, config.training.fold)
 
 
 def estimate_corpus(recipe: CorpusConfig, paths: Paths, progress: CorpusProgress) -> Estimate:

@@ -25,6 +25,7 @@ from ocr_sweep.disk import file_lock, make_directory, read_json, store_errors, w
 from ocr_sweep.errors import OcrSweepError, ProcessDiedError, StoreError, TrialFailedError, TrialMemoryError
 from ocr_sweep.export.onnx_file import export_onnx
 from ocr_sweep.export.parity import check_parity
+from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.export.scorer import Scorer
 from ocr_sweep.losses import rendered_neighbours
 from ocr_sweep.metrics import Clusters, accuracy_estimate, calibration_error, confusable_accuracy
@@ -34,7 +35,6 @@ from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, PROBE, PROVENANCE, WEIGHT
 from ocr_sweep.sweep.events import Event
 from ocr_sweep.sweep.heartbeat import Heartbeat
 from ocr_sweep.sweep.micro_batches import in_parts
-from ocr_sweep.sweep.predictions import Predictions
 from ocr_sweep.tracking.pictures import confusion_picture, error_sheet
 from ocr_sweep.tracking.provenance import code_sha256
 from ocr_sweep.training.memory import memory_errors

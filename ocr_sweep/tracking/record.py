@@ -26,6 +26,9 @@ CORPUS = "ocr_sweep.corpus"  # fingerprint
 SIMULATED = "ocr_sweep.simulated"
 ONNX_SHA256 = "ocr_sweep.onnx_sha256"
 WEIGHTS_SHA256 = "ocr_sweep.weights_sha256"
+FILES_SHA256 = (
+    "ocr_sweep.files_sha256"  # fingerprint of the hashes of all files that were recorded at the end, the manifest's too
+)
 REPRESENTATION = "ocr_sweep.representation"  # key of what is learnt before the classifier, where trials may share it
 MICRO_BATCHES = "ocr_sweep.micro_batches"  # parts that batches passed in, where memory did not suffice for the configuration's
 MICRO_BATCHES_SINCE = "ocr_sweep.micro_batches_since"  # epochs that were done before, in larger parts
@@ -60,6 +63,7 @@ class RunRecord:
     tags: dict[str, str]
     params: dict[str, str]
     metrics: dict[str, float]
+    deleted: bool = False  # in MLflow, which keeps it until somebody collects garbage
 
     @classmethod
     def of(cls, run: Run) -> RunRecord:
@@ -71,6 +75,7 @@ class RunRecord:
             tags=dict(run.data.tags),
             params=dict(run.data.params),
             metrics=dict(run.data.metrics),
+            deleted=run.info.lifecycle_stage == "deleted",
         )
 
     @property
@@ -91,7 +96,14 @@ class RunRecord:
     @property
     def complete(self) -> bool:
         """Whether the run ended with all its evidence."""
-        return self.status == "FINISHED" and self.tags.get(OUTCOME) == Outcome.COMPLETE
+        return self.status == "FINISHED" and self.tags.get(OUTCOME) == Outcome.COMPLETE and not self.deleted
+
+    @property
+    def state(self) -> str:
+        """How the run ended, in a word; or that it runs, or is deleted."""
+        if self.deleted:
+            return "deleted"
+        return self.status.lower() if self.status == "RUNNING" else self.tags.get(OUTCOME, self.status.lower())
 
     @property
     def simulated(self) -> bool:

@@ -14,6 +14,7 @@ from ocr_sweep.disk import read_json, sync_file
 from ocr_sweep.errors import IntegrityError, NotFoundError, StoreError
 from ocr_sweep.tracking.mlflow_client import connect, is_embedded, tracking_errors
 from ocr_sweep.tracking.record import KEY, OUTCOME, REASON, ROLE, STUDY, SUMMARY, SUPERSEDED, Outcome, RunRecord
+from ocr_sweep.tracking.run_files import RunFiles
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -170,18 +171,20 @@ class Tracker:
         Raises:
             NotFoundError: there is no such run.
         """
+        return RunRecord.of(self._run(run_id))
+
+    def _run(self, run_id: str) -> Run:
         from mlflow.exceptions import MlflowException
 
         with self._errors():
             try:
-                run = self.client.get_run(run_id)
+                return self.client.get_run(run_id)
             except MlflowException as error:
                 if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     raise NotFoundError(
                         f"no run '{run_id}' in this project; `ocr-sweep runs list` shows the known ones"
                     ) from None
                 raise
-        return RunRecord.of(run)
 
     def runs(self, study: str | None = None) -> list[RunRecord]:
         """Read all trainings of a study, or of every study, oldest first: no summaries, and none that was begun anew."""
@@ -256,6 +259,14 @@ class Tracker:
             return self._download(run_id, name, into)
         except NotFoundError:
             return None
+
+    def files(self, run_id: str) -> RunFiles:
+        """The artifacts of a run as they are, without comparing them with anything.
+
+        Raises:
+            NotFoundError: there is no such run.
+        """
+        return RunFiles(run_id, str(self._run(run_id).info.artifact_uri), self._paths.tracking_uri)
 
     def _download(self, run_id: str, name: str, into: Path) -> Path:
         folder = into / run_id

@@ -180,6 +180,9 @@ def test_commands_on_a_project_without_runs(project: Project) -> None:
     root = project()
     refused(here(root, "runs", "list"), 2, "no runs yet")
     refused(here(root, "models", "list"), 2, "no registered model yet")
+    refused(here(root, "models", "verify"), 2, "no registered model yet")
+    for command in ("show", "history", "rollback", "verify"):
+        refused(here(root, "models", command, "ocr-tiny"), 2, "no registered model 'ocr-tiny'; known ones: none yet")
     refused(here(root, "models", "promote", "--study", "tiny"), 2, "has no winner yet", "make sweep STUDY=tiny")
     refused(here(root, "runs", "compare", "--study", "tiny"), 2, "no complete run to compare")
     refused(here(root, "models", "promote"), 2, "either --study or --run")
@@ -193,7 +196,7 @@ def test_no_project(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [("sweep", "rum"), ("sweep", "run"), ("sweep", "run", "tiny", "--fast"), ("ui", "--port", "0"), ("ui", "--port", "many"),
-     ("models", "promote", "--study", "x", "--stage", "best"), ("nothing",)],
+     ("models", "promote", "--study", "x", "--stage", "best"), ("models", "rollback"), ("nothing",)],
 )  # fmt: skip
 def test_a_mistake_of_usage(project: Project, arguments: tuple[str, ...]) -> None:
     done = here(project(), *arguments)

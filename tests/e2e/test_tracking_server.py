@@ -94,6 +94,11 @@ def test_a_study_on_a_tracking_server(project: Callable[..., Path], server: str,
     assert len(list((tmp_path / "remote").rglob("model.onnx"))) == 4
     promoted = here(root, "models", "promote", "--study", "tiny", **settings)
     assert promoted.code == 0 and run_id in promoted.out, promoted.err
+    assert here(root, "models", "verify", **settings).code == 0
+    elsewhere = tmp_path / "another checkout"
+    (elsewhere / "sweeps").mkdir(parents=True)
+    known = here(elsewhere, "models", "history", "ocr-tiny", **settings)
+    assert known.code == 0 and "the gate passed" in known.out, known.err
     assert here(root, "runs", "compare", "--study", "tiny", **settings).code == 0
     refused(here(root, "ui", **settings), 5, "the runs are on a tracking server", server)
     looked = here(root, "doctor", "tiny", **settings)

@@ -208,6 +208,8 @@ def test_promotion_moves_stage_and_alias_together(damaged: Path) -> None:
     assert client.get_model_version_by_alias("ocr-tiny", "production").run_id == first
     assert client.get_model_version("ocr-tiny", "1").current_stage == "Production"
 
+    (damaged / "sweeps" / "gates").mkdir()  # fifty test images can rule out no small loss
+    (damaged / "sweeps" / "gates" / "production.yaml").write_text("margin: 90\ngroup_margin: 90\nmax_forgotten: 100\n")
     other = by_name(damaged, "tiny-0002").info.run_id
     done = here(damaged, "models", "promote", "--run", other)
     assert done.code == 0 and "version 1 is archived" in done.out and "is version 2" in done.out

@@ -22,6 +22,7 @@ from unittest import mock
 
 import numpy as np
 import yaml
+from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 from PIL import Image
 
 from ocr_sweep.cli.app import _run
@@ -33,7 +34,14 @@ from ocr_sweep.tracking.mlflow_client import connect
 
 CHARS = "天地玄黄日月一口國書"
 PROGRAM = [sys.executable, "-m", "ocr_sweep"]
-_SETTINGS = ("OCR_SWEEP_HOME", "OCR_SWEEP_DATA", "OCR_SWEEP_OPTUNA_URL", "OCR_SWEEP_DEBUG", "MLFLOW_TRACKING_URI")
+_SETTINGS = (
+    "OCR_SWEEP_KEY",
+    "OCR_SWEEP_HOME",
+    "OCR_SWEEP_DATA",
+    "OCR_SWEEP_OPTUNA_URL",
+    "OCR_SWEEP_DEBUG",
+    "MLFLOW_TRACKING_URI",
+)
 
 STUDY: dict[str, Any] = {
     "name": "tiny",
@@ -181,12 +189,13 @@ def copy_project(source: Path, target: Path) -> Path:
             ("model_versions", "storage_location"),
         ):
             database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(source), str(target)))
+    _artifact_repos_cache.clear()  # of this process: by run, and the copy has the same runs at another place
     return target
 
 
 def paths_of(root: Path) -> Paths:
     """The paths of a project, whatever the environment of the tests says."""
-    return Paths.find({"OCR_SWEEP_HOME": str(root)})
+    return Paths.find({"OCR_SWEEP_HOME": str(root), "OCR_SWEEP_KEY": str(root / "signing.key")})
 
 
 def config_of(root: Path, name: str = "tiny") -> StudyConfig:
@@ -206,7 +215,8 @@ class Done:
 def environment(root: Path, **settings: str) -> dict[str, str]:
     """The environment of a user who has set only these."""
     kept = {key: value for key, value in os.environ.items() if key not in _SETTINGS}
-    return {**kept, "OCR_SWEEP_HOME": str(root), "COLUMNS": "200", **settings}
+    ours = {"OCR_SWEEP_HOME": str(root), "OCR_SWEEP_KEY": str(root / "signing.key"), "COLUMNS": "200"}
+    return {**kept, **ours, **settings}
 
 
 def ocr_sweep(root: Path, *arguments: str, timeout: float = 180, **settings: str) -> Done:

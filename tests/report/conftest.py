@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from store_files import save_store
 
+from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.report import ComparedRun
 from ocr_sweep.store import CorpusView, Source
-from ocr_sweep.sweep.predictions import Predictions
 
 CHARS = "日曰未末土士己已人入八力刀千干王玉大太犬"
 VAL, TEST = 10, 5  # images of each class

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from ocr_sweep.errors import DataError
+from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.metrics import Clusters, Interval, difference_estimate
 from ocr_sweep.report import ComparedRun
 from ocr_sweep.report.arms import gather_arms, in_split, standing
 from ocr_sweep.report.verdict import judge
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep.predictions import Predictions
 
 MakeRun = Callable[..., ComparedRun]
 

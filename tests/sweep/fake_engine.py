@@ -13,10 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import write_bytes
+from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, WEIGHTS, Attempt
 from ocr_sweep.sweep.events import Event
-from ocr_sweep.sweep.predictions import Predictions
 from ocr_sweep.sweep.slots import Machine, Place
 from ocr_sweep.sweep.trial import numbers_of_record
 

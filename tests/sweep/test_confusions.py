@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.losses import neighbour_weights, neighbours_of_file, rendered_neighbours
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.confusions import confusion_table
-from ocr_sweep.sweep.predictions import Predictions
 
 
 def judged(view: CorpusView, read: dict[tuple[str, int], int], set_ids: Sequence[int] | None = None) -> Predictions:

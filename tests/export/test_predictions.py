@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.metrics import calibration_error, fit_temperature
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep.predictions import Predictions
 from ocr_sweep.sweep.trial import numbers_of_record
 
 
@@ -132,7 +132,7 @@ def test_the_temperature_of_many_images_is_fitted_on_every_nth(tiny_corpus: Corp
             asked.append(indices.tolist())
             return super().corpus_logits(view, indices)
 
-    monkeypatch.setattr("ocr_sweep.sweep.predictions._FITTED", 48 * 8 // 3)
+    monkeypatch.setattr("ocr_sweep.export.predictions._FITTED", 48 * 8 // 3)
     Predictions.of(Noting([90]), tiny_corpus)  # type: ignore[arg-type]
     assert asked[0] == tiny_corpus.indices("val")[::3].tolist()
     assert [i for chunk in asked[1:] for i in chunk] == [
@@ -159,5 +159,5 @@ def test_splits_are_told_apart(tiny_corpus: CorpusView) -> None:
 
 def test_a_large_set_is_scored_in_pieces(tiny_corpus: CorpusView, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = predict(tiny_corpus, [90]).to_bytes()
-    monkeypatch.setattr("ocr_sweep.sweep.predictions._CHUNK", 7)
+    monkeypatch.setattr("ocr_sweep.export.predictions._CHUNK", 7)
     assert predict(tiny_corpus, [90]).to_bytes() == whole
