@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -149,4 +150,5 @@ class _quiet_pipe:
 
 
 def _complain(sentence: str) -> None:
-    sys.stderr.write(f"error: {sentence}\n")
+    with suppress(OSError):  # the terminal may be gone; the exit code says it, too
+        sys.stderr.write(f"error: {sentence}\n")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +14,7 @@ from rich.live import Live
 from ocr_sweep.cli.console import simulated_mark
 from ocr_sweep.cli.picture import picture, with_interval
 from ocr_sweep.config.paths import Paths
+from ocr_sweep.errors import StoppedError
 from ocr_sweep.sweep.board import Job
 from ocr_sweep.sweep.plain_text import printable
 from ocr_sweep.sweep.recording_board import RecordingBoard
@@ -24,6 +27,7 @@ class LiveBoard(RecordingBoard):
     def __init__(self, console: Console, paths: Paths | None, *, study: str, metric: str) -> None:
         super().__init__(paths, study=study, metric=metric)
         self._console = console
+        self._unread = False  # nobody reads what is printed any more
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> Self:
@@ -34,7 +38,8 @@ class LiveBoard(RecordingBoard):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._console.is_terminal:
-            self._live.stop()
+            with suppress(OSError):  # the terminal is gone
+                self._live.stop()
         super().__exit__(kind, error, trace)
 
     def ended(self, job: Job, outcome: str, metrics: dict[str, float], reason: str) -> None:
@@ -43,12 +48,28 @@ class LiveBoard(RecordingBoard):
         if outcome not in ("complete", "pruned"):
             self.say(f"{job.name} {outcome}: {reason}")
         if not self._console.is_terminal:
-            self._console.print(ended_line(self.state, self.state.recent[-1]), markup=False)
+            self._print(ended_line(self.state, self.state.recent[-1]))
 
     def say(self, message: str) -> None:
         """See `Board`."""
         super().say(message)
-        self._console.print(printable(message), markup=False)
+        self._print(printable(message))
+
+    def _print(self, line: str) -> None:
+        """Print a line, as long as somebody reads them.
+
+        Raises:
+            StoppedError: the reader has just left, as `head` does; the study stops as at a signal.
+        """
+        if self._unread:
+            return
+        try:
+            self._console.print(line, markup=False)
+        except (BrokenPipeError, SystemExit):  # the latter is how rich tells of the former
+            self._unread = True
+            raise StoppedError("stopped by SIGPIPE: nobody reads what it says any more", signal.SIGPIPE) from None
+        except OSError:
+            self._unread = True  # the terminal is gone, and SIGHUP on its way
 
     def _render(self) -> RenderableType:
         with self.lock:
