@@ -163,14 +163,12 @@ def each_epoch_is_there_once(study: Any, epochs: int = 2) -> None:
         assert record.complete
 
 
-@pytest.mark.parametrize(
-    "writes",
-    [
-        [(Tracker, name) for name in ("begin", "_log_params", "log_metrics", "set_tags", "upload", "finish")],
-        [(Search, "_suggest"), (Search, "_ask"), (Search, "on_epoch"), (Search, "on_end"), (confirm, "read_config")]
-        + [(study_loop, "judge"), (Summary, "write")],
-    ],
-)
+OF_THE_TRACKER = [(Tracker, name) for name in ("begin", "_log_params", "log_metrics", "set_tags", "upload", "finish")]
+OF_THE_STUDY = [*((Search, name) for name in ("_suggest", "_ask", "on_epoch", "on_end")), (confirm, "read_config")]
+OF_THE_STUDY += [(study_loop, "judge"), (Summary, "write")]
+
+
+@pytest.mark.parametrize("writes", [OF_THE_TRACKER, OF_THE_STUDY])
 def test_whatever_meets_an_outage_is_done_in_the_end_and_once(
     faked: Make, monkeypatch: pytest.MonkeyPatch, impatient: None, writes: list[tuple[Any, str]]
 ) -> None:
