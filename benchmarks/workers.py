@@ -39,11 +39,11 @@ from ocr_sweep.sweep.study_loop import run_study
 ROOT = Path(__file__).parents[1]
 LEAST_OF_TWO, LEAST_OF_FOUR, MOST_MEMORY, MOST_SECONDS = 1.5, 0.9, 1.2, 1.0
 WORKERS = (1, 2, 4)
-TRIALS, EPOCHS, IMAGES, KILLS = 8, 3, 1500, 3
+TRIALS, EPOCHS, IMAGES, KILLS = 6, 3, 1000, 3
 
 
 def study(workers: int) -> StudyConfig:
-    """Eight trainings of some seconds, and a confirmation."""
+    """Six trainings of some seconds, and a confirmation."""
     shipped = load_study(ROOT / "sweeps" / "unet_aug.yaml", ROOT / "sweeps").model_dump()
     base = shipped["base"]
     base["model"] |= {"decoder": False, "reconstruction_weight": 0.0}
