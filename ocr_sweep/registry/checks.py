@@ -131,16 +131,16 @@ def _accuracy_check(pairs: Pairs, part: Part, gate: GateConfig) -> Check:
         return Check(part.title, Outcome.FAILED if worse else Outcome.NOT_JUDGED, number, limit, note)
     if low > -margin:
         return Check(part.title, Outcome.PASSED, number, limit, "better" if low > 0 else "not worse")
-    note = "worse" if high < 0 else f"not shown: {_needed(came, margin, len(part.rows))} images like these would tell"
-    if high >= 0 and 100 * came.value <= -margin:
-        note = "not shown"
+    note = "worse" if high < 0 else f"not shown{_needed(came, margin, len(part.rows))}"
     return Check(part.title, Outcome.FAILED, number, limit, note)
 
 
 def _needed(came: Interval, margin: float, num_images: int) -> str:
-    """How many images it would take to rule out the margin if the difference stayed what it is."""
+    """How many images it would take to rule out the margin if the difference stayed what it is; nothing where none would do."""
     room = came.value + margin / 100
-    return f"about {num_images * ((came.value - came.low) / room) ** 2:,.0f}" if room > 0 else "no number of"
+    if room <= 0:
+        return ""
+    return f": about {num_images * ((came.value - came.low) / room) ** 2:,.0f} images like these would tell"
 
 
 def signed(interval: Interval) -> str:

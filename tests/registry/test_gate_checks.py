@@ -176,6 +176,16 @@ def test_a_certificate_that_says_no_fails(view: CorpusView, tmp_path: Path) -> N
         assert next(checks.parity_checks(evidence, again)).outcome is outcome
 
 
+def test_a_candidate_without_test_images_has_shown_nothing(view: CorpusView) -> None:
+    from ocr_sweep.registry import gate
+
+    scores = tuple(gate._scores(world.answers(view, wrong_on(view, 0.1)), view))
+    check = gate._accuracy(scores, 6120)
+    assert check.outcome is Outcome.PASSED and check.number == "6120 in 2 sets"
+    assert check.note.startswith("test/book 90.") and "test/worn" in check.note and "unseen" not in check.note
+    assert gate._accuracy((), 0).outcome is Outcome.FAILED
+
+
 def test_a_damaged_corpus_fails(tmp_path: Path) -> None:
     view = world.make_corpus(tmp_path / "corpus")
     images = tmp_path / "corpus" / "images.npy"

@@ -176,6 +176,10 @@ def test_a_first_version_has_no_rival_and_a_second_is_compared(damaged: Path) ->
     done = promote(damaged, "tiny-0000")
     assert done.code == 0 and "the first one is compared with nobody" in done.out, done.err
     assert "production was nobody, is version" in done.out and production(damaged) == "tiny-0000"
+    assert "of a former version" not in done.out
+    tracker_of(damaged).client.delete_tag(record(damaged).run_id, "ocr_sweep.files_sha256")
+    done = promote(damaged, "tiny-0000")
+    assert done.code == 0 and "is in production already" in done.out and "of a former version" in done.out, done.err
     refused(
         promote(damaged, "tiny-0001"), 3, "is not promoted to production", "test sets that can tell: 0 of 2", "raise `margin`"
     )
