@@ -101,6 +101,7 @@ def show_history(model: Model) -> None:
     Example: ocr-sweep models history ocr-qianziwen
     """
     from rich.table import Table
+    from rich.text import Text
 
     from ocr_sweep.cli.console import console
 
@@ -112,8 +113,9 @@ def show_history(model: Model) -> None:
     for entry in entries:
         what = f"{entry.what}, forced" if entry.forced else entry.what
         numbers = ("–" if number is None else str(number) for number in (entry.version, entry.former))
-        table.add_row(str(entry.number), entry.when[:19].replace("T", " "), what, entry.alias, *numbers, entry.who, entry.why)
-    console.print(table, markup=False)
+        cells = (str(entry.number), entry.when[:19].replace("T", " "), what, entry.alias, *numbers, entry.who, entry.why)
+        table.add_row(*map(Text, cells))
+    console.print(table)
 
 
 def _open(model: str) -> tuple[History, list[Entry]]:

@@ -42,23 +42,28 @@ def parts(answers: Answers, view: CorpusView) -> Iterator[Part]:
 
 
 def accuracy_of(answers: Answers, part: Part) -> Interval:
-    """Accuracy with its 95 % interval, clustered by class: over the images of a set, over the classes of a group."""
+    """Accuracy with its 95 % interval, clustered by class and writer: over a set's images, over a group's classes."""
     right = answers.right[part.rows].astype(np.float64)
-    return accuracy_estimate(right, Clusters.of(answers.label[part.rows]), macro=bool(part.group)).share()
+    return accuracy_estimate(right, _clusters(answers, part), macro=bool(part.group)).share()
 
 
 def difference_in(pairs: Pairs, part: Part) -> Interval:
     """Candidate minus former version, paired per image, likewise."""
-    mine, other = pairs.candidate.right[part.rows].astype(np.float64), pairs.rival[part.rows].astype(np.float64)
-    return difference_estimate(mine, other, Clusters.of(pairs.candidate.label[part.rows]), macro=bool(part.group)).interval()
+    return _difference(pairs, part, pairs.candidate.right, pairs.rival)
 
 
 def finest_in(pairs: Pairs, part: Part) -> float:
     """The smallest loss that these images could rule out: that of two versions which answer alike everywhere."""
-    alike = np.zeros(len(part.rows))
-    return (
-        -difference_estimate(alike, alike, Clusters.of(pairs.candidate.label[part.rows]), macro=bool(part.group)).interval().low
-    )
+    return -_difference(pairs, part, pairs.rival, pairs.rival).low
+
+
+def _difference(pairs: Pairs, part: Part, one: NDArray[np.bool_], other: NDArray[np.bool_]) -> Interval:
+    mine, theirs = one[part.rows].astype(np.float64), other[part.rows].astype(np.float64)
+    return difference_estimate(mine, theirs, _clusters(pairs.candidate, part), macro=bool(part.group)).interval()
+
+
+def _clusters(answers: Answers, part: Part) -> Clusters:
+    return Clusters.of(answers.label[part.rows], answers.group[part.rows])
 
 
 @dataclass(frozen=True)

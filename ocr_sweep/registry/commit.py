@@ -19,7 +19,7 @@ from ocr_sweep.registry.gate_record import gate_record
 from ocr_sweep.registry.history import COPIES
 from ocr_sweep.registry.pointer import Pointer
 from ocr_sweep.registry.register import Version
-from ocr_sweep.registry.scribe import Scribe, who
+from ocr_sweep.registry.scribe import Scribe, plain, who
 from ocr_sweep.registry.signed import signed_text
 from ocr_sweep.store import CorpusView
 from ocr_sweep.tracking.mlflow_client import tracking_errors
@@ -89,6 +89,7 @@ class Commit:
         self._judged = judged
         self._tracker = scribe.history.tracker
         self._pointer = judged.order.pointer
+        self._because = plain(judged.order.because)
         self._former = scribe.holder(judged.order.pointer)
 
     def make(self) -> Promotion:
@@ -103,9 +104,8 @@ class Commit:
         return self._scribe.write("refuse", self._pointer, self._judged.version, failed, evidence)
 
     def _move(self) -> Entry:
-        judged, because = self._judged, self._judged.order.because
-        forced = bool(judged.report.failed)
-        record = self._record(because=because if forced else "")
+        judged, forced = self._judged, bool(self._judged.report.failed)
+        record = self._record(because=self._because if forced else "")
         card = model_card(
             judged.candidate, judged.view, judged.version, record, judged.report,
             former=self._former, parent=self._scribe.parent(self._pointer),
@@ -114,7 +114,9 @@ class Commit:
         evidence = {**judged.candidate.hashes, **self._upload(texts)}
         self._describe(card)
         self._scribe.leave_staging(self._pointer, judged.version)
-        return self._scribe.write("promote", self._pointer, judged.version, because or "the gate passed", evidence, forced=forced)
+        return self._scribe.write(
+            "promote", self._pointer, judged.version, self._because or "the gate passed", evidence, forced=forced
+        )
 
     def _record(self, because: str) -> dict[str, Any]:
         judged = self._judged

@@ -26,6 +26,7 @@ from ocr_sweep.registry.pairs import Answers, Pairs, answers_of, pair
 from ocr_sweep.registry.proof import prove
 from ocr_sweep.registry.register import Version
 from ocr_sweep.store import CorpusView
+from ocr_sweep.tracking.test_readings import Reading
 from ocr_sweep.tracking.tracker import Tracker
 
 
@@ -76,7 +77,7 @@ def judge(
     rival: Rival | None,
     gate: GateConfig,
     *,
-    num_readings: int,
+    readings: Sequence[Reading],
     alone: str,
 ) -> Report:
     """Put a candidate to every check.
@@ -87,7 +88,7 @@ def judge(
     Args:
         view: the candidate's corpus, in the fold that it was validated in.
         rival: the version in the candidate's way; None: there is none.
-        num_readings: candidates that the gate has judged before, on test sets that may be the same.
+        readings: of test sets, before this one.
         alone: why there is no rival, where there is none.
 
     Raises:
@@ -97,13 +98,13 @@ def judge(
     checks = [files_check(candidate), *parity_checks(candidate, again), corpus_check(view)]
     answers = answers_of(candidate, view)
     scores = tuple(_scores(answers, view))
-    checks.append(_accuracy(scores, len(answers.index)))
+    checks += [_accuracy(scores, len(answers.index)), _readings(readings, view)]
     found: Forgetting | None = None
     if rival is None:
         checks.append(Check("version it replaces", Outcome.NOT_JUDGED, "none", "–", alone))
     else:
         compared, found = _compared(rival, answers, view, gate)
-        checks += [*compared, _readings(num_readings)]
+        checks += compared
     checks += [*budget_checks(candidate, gate), reproduction_check(tracker, candidate, gate)]
     return Report(tuple(checks), scores, found)
 
@@ -135,10 +136,12 @@ def _accuracy(scores: Sequence[Score], num_images: int) -> Check:
     return Check("test images", outcome, f"{num_images} in {len(whole)} sets", "1 or more", "; ".join(named))
 
 
-def _readings(number: int) -> Check:
-    """Said, not judged: who tries often enough passes by luck."""
-    note = "each reading of the same images makes it likelier to pass by luck" if number else ""
-    return Check("earlier readings of test sets", Outcome.NOT_JUDGED, f"{number} other candidates", "–", note)
+def _readings(readings: Sequence[Reading], view: CorpusView) -> Check:
+    """Said, not judged: who reads them often enough passes by luck."""
+    mine = [reading for reading in readings if reading.corpus == view.fingerprint]
+    number = f"{len(mine)}, of {len({reading.run_id for reading in mine})} runs"
+    note = "each of the same images makes it likelier to pass by luck" if mine else ""
+    return Check("earlier readings of test sets", Outcome.NOT_JUDGED, number, "–", note)
 
 
 def _left_out(pairs: Pairs) -> str:

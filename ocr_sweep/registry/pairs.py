@@ -27,10 +27,11 @@ class Answers:
     index: NDArray[np.int64]  # (N,) image number in the corpus
     label: NDArray[np.int64]  # (N,) class in the corpus
     set_id: NDArray[np.int64]  # (N,) named set
+    group: NDArray[np.int64]  # (N,) writer or page
     right: NDArray[np.bool_]  # (N,)
 
     def __getitem__(self, kept: NDArray[np.bool_]) -> Answers:
-        return Answers(self.index[kept], self.label[kept], self.set_id[kept], self.right[kept])
+        return Answers(self.index[kept], self.label[kept], self.set_id[kept], self.group[kept], self.right[kept])
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def answers_of(evidence: Evidence, view: CorpusView) -> Answers:
         predictions.index[rows],
         predictions.label[rows],
         predictions.set_id[rows].astype(np.int64),
+        np.asarray(view.rows["group"][predictions.index[rows]], np.int64),
         predictions.top5[rows, 0] == predictions.label[rows],
     )
 

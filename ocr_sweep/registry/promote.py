@@ -20,6 +20,7 @@ from ocr_sweep.registry.scribe import Scribe
 from ocr_sweep.store import CorpusView
 from ocr_sweep.tracking import record as tag
 from ocr_sweep.tracking.record import RunRecord
+from ocr_sweep.tracking.test_readings import read_test, readings
 from ocr_sweep.tracking.tracker import Tracker
 
 OpenCorpus = Callable[[RunRecord, TrialConfig], CorpusView]
@@ -58,14 +59,15 @@ class Promoter:
             require_signer(signer, order.gate.signers, order.pointer.alias)
             with registry_lock(self._paths):
                 version = version_of(self._tracker, record, history.model)
-                before = self._seated(history, signer, order).entries
+                self._seated(history, signer, order)
                 compared = self._rival(history.model, order.pointer)
                 self._check_stage(version, order.pointer)
             rival = self._fetched(compared, version, Path(folder))
             view = self._open_corpus(record, candidate.config)
-            judged_before = {entry.run_id for entry in before if entry.what in ("promote", "refuse")} - {record.run_id}
+            before = readings(self._tracker.runs())
+            read_test(self._tracker, [record, *([rival.evidence.record] if rival and rival.evidence else [])], "promotion")
             alone = "the first one is compared with nobody" if compared is None else "it is this very version"
-            report = judge(self._tracker, candidate, view, rival, order.gate, num_readings=len(judged_before), alone=alone)
+            report = judge(self._tracker, candidate, view, rival, order.gate, readings=before, alone=alone)
             judged = Judged(candidate, view, version, order, rival, report)
             if compared is not None and (compared[0].number, compared[1]) == (version.number, order.pointer.alias):
                 return Promotion(judged, version.number, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ocr_sweep.config.fingerprint import fingerprint
 from ocr_sweep.errors import IntegrityError
 from ocr_sweep.sweep.active import Active, Ended
 from ocr_sweep.sweep.attempt import ONNX, WEIGHTS
@@ -49,9 +50,10 @@ def _record_results(active: Active, tracker: Tracker) -> dict[str, float]:
     tracker.log_metrics(active.run_id, metrics, timestamp=manifest["timestamp"])
     hashes = manifest["sha256"]
     shared = {record.REPRESENTATION: manifest["representation"]} if "representation" in manifest else {}
-    tags = {record.ONNX_SHA256: hashes[ONNX], record.WEIGHTS_SHA256: hashes[WEIGHTS], **shared}
-    tracker.set_tags(active.run_id, tags)
     write_model_folder(active.attempt.result / ONNX, active.attempt.folder)
+    files = {record.FILES_SHA256: fingerprint(active.attempt.hashes())}
+    tags = {record.ONNX_SHA256: hashes[ONNX], record.WEIGHTS_SHA256: hashes[WEIGHTS], **shared, **files}
+    tracker.set_tags(active.run_id, tags)
     return metrics
 
 

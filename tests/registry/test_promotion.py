@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +188,8 @@ def test_a_first_version_has_no_rival_and_a_second_is_compared(damaged: Path) ->
     gate(damaged, **WIDE)
     done = promote(damaged, "tiny-0001")
     assert done.code == 0 and "version it replaces" in done.out and "test/simulated_worn" in done.out, done.err
-    assert "earlier readings of test sets   1 other candidates" in done.out
+    assert re.search(r"earlier readings of test sets +[3-9], of 3 runs", done.out), "the winner's at the study's end, and these"
+    assert "promotion" in here(damaged, "runs", "readings").out
     assert history(damaged) == [("promote", 2), ("refuse", 3), ("promote", 3)]
     assert here(damaged, "models", "verify").code == 0
 
@@ -202,13 +204,14 @@ def test_a_worse_version_is_refused_with_numbers_and_force_needs_a_reason(damage
     refused(promote(damaged, "tiny-0001", "--force"), 2, "--force needs a reason")
     refused(promote(damaged, "tiny-0001", "--because", "x"), 2, "a reason needs --force")
     assert production(damaged) == "tiny-0000"
-    done = promote(damaged, "tiny-0001", "--force", "--because", "the customer | waits\n")
+    done = promote(damaged, "tiny-0001", "--force", "--because", "[/b]the customer | waits\n")
     assert done.code == 0 and "forced: " in done.out and production(damaged) == "tiny-0001"
     last = History(tracker_of(damaged), paths_of(damaged), "ocr-tiny").entries()[-1]
-    assert last.forced and last.why == "the customer | waits"
+    assert last.forced and last.why == "[/b]the customer | waits"
     name = next(name for name in last.evidence if name.endswith(".gate.json"))
     kept, _ = read_signed(file_of(damaged, name, "tiny-0001"))
-    assert kept["because"] == "the customer | waits" and not kept["passed"]
+    assert kept["because"] == "[/b]the customer | waits" and not kept["passed"]
+    assert "[/b]the customer | waits" in here(damaged, "models", "history", "ocr-tiny").out
     assert "A failed check was overruled" in file_of(damaged, name.replace("gate.json", "card.md"), "tiny-0001").read_text()
     assert here(damaged, "models", "verify").code == 0
 

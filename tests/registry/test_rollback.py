@@ -119,7 +119,6 @@ def test_a_version_in_staging_that_comes_back_leaves_staging(registry: SmallRegi
 
 
 def test_every_flipped_byte_behind_a_pointer_is_found(registry: SmallRegistry) -> None:
-    """Some of the flips of `benchmarks/promotion.py flips`."""
     registry.promote(1)
     registry.promote(2)
     assert not problems(registry)
@@ -128,11 +127,10 @@ def test_every_flipped_byte_behind_a_pointer_is_found(registry: SmallRegistry) -
     files = [*[path for path in files if path != stale], registry.history.file]
     chosen = random.Random(3)
     for path in files:
-        for _ in range(2):
-            place, bit = chosen.randrange(path.stat().st_size), chosen.randrange(8)
-            flip(path, place, bit)
-            assert problems(registry), (path.name, place, bit)
-            flip(path, place, bit)
+        place, bit = chosen.randrange(path.stat().st_size), chosen.randrange(8)
+        flip(path, place, bit)
+        assert problems(registry), (path.name, place, bit)
+        flip(path, place, bit)
     assert not problems(registry)
 
 

@@ -43,7 +43,7 @@ def answers(view: CorpusView, right: NDArray[np.bool_] | bool = True) -> Answers
     """Answers on the test images."""
     index = view.indices("test")
     said = np.broadcast_to(np.asarray(right), len(index)).copy()
-    return Answers(index, view.class_ids[index], np.asarray(view.rows["set_id"][index], np.int64), said)
+    return Answers(index, view.class_ids[index], np.asarray(view.rows["set_id"][index], np.int64), index, said)
 
 
 def pairs_of(view: CorpusView, candidate: NDArray[np.bool_] | bool, rival: NDArray[np.bool_] | bool) -> Pairs:
