@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
@@ -37,6 +38,7 @@ from ocr_sweep.sweep.search import Search
 from ocr_sweep.training.trainer import Trainer
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "e2e"))
+cv2.setNumThreads(1)  # a fork of a process with OpenCV's threads would wait for them for ever
 tiny_study: Any = importlib.import_module("tiny_study")  # the project of the end-to-end tests
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: whoever is orphaned becomes our child, and its time is counted as ours

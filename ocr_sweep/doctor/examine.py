@@ -10,6 +10,7 @@ from ocr_sweep.doctor.corpora import check_corpora
 from ocr_sweep.doctor.databases import check_databases
 from ocr_sweep.doctor.evidence import Evidence, StudyEvidence, gather
 from ocr_sweep.doctor.files import check_files, known_secrets
+from ocr_sweep.doctor.history import check_histories
 from ocr_sweep.doctor.leftovers import check_leftovers, check_work
 from ocr_sweep.doctor.modes import check_modes
 from ocr_sweep.doctor.pairs import check_pairs
@@ -47,7 +48,7 @@ def examine(paths: Paths, only: str | None = None, *, quick: bool = False) -> Ex
     if violations:
         return Examination(None, tuple(violations))
     evidence = gather(paths, only, quick=quick)
-    violations = [*_of_studies(evidence), *check_registry(evidence), *check_corpora(evidence)]
+    violations = [*_of_studies(evidence), *check_registry(evidence), *check_histories(evidence), *check_corpora(evidence)]
     if only is None and paths.mlruns.is_dir():
         violations += [*check_leftovers(evidence), *check_modes(paths.mlruns)]
     return Examination(evidence, tuple(sorted(violations, key=lambda violation: violation.place)))

@@ -53,10 +53,13 @@ INVARIANTS = {
         "checkpoint is written before its event, so it is ahead by one at most, which the kill tests prove)"
     ),
     "I14": Invariant(
-        "an alias leads to a complete run with the recorded file, whose bytes I5 compares, and the stage follows the alias",
+        "an alias leads to a complete run with the recorded file, whose bytes I5 compares; the gate's record is there, about "
+        "that file, and says yes or was overruled; the stage follows the alias",
         mends="moves the stage",
     ),
-    "I15": Invariant("the history of aliases is an unbroken chain", elsewhere="not yet: the registry keeps no history so far"),
+    "I15": Invariant(
+        "a model's history is an unbroken, signed chain that ends as the registry says, and pointers stand where it says"
+    ),
     "I16": Invariant(
         "the ONNX is valid, holds its weights, uses ONNX's own operators, carries the charset; its certificate of parity holds "
         "(the probe images are computed again at every promotion)"

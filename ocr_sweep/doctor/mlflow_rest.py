@@ -75,7 +75,8 @@ def read_server(server: Server, only: str | None = None) -> Tracking:
     models = list(_paged(server, "api/2.0/mlflow/registered-models/search", "registered_models"))
     versions = [_version(one) for one in _paged(server, "api/2.0/mlflow/model-versions/search", "model_versions")]
     aliases = {(model["name"], one["alias"]): int(one["version"]) for model in models for one in model.get("aliases", [])}
-    return Tracking(places, tuple(runs), tuple(sorted(versions, key=lambda one: (one.model, one.number))), aliases)
+    heads = {model["name"]: tags[words.HEAD] for model in models if words.HEAD in (tags := _pairs(model.get("tags", [])))}
+    return Tracking(places, tuple(runs), tuple(sorted(versions, key=lambda one: (one.model, one.number))), aliases, heads)
 
 
 def _paged(server: Server, path: str, what: str) -> Iterator[dict[str, Any]]:

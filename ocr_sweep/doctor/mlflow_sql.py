@@ -25,7 +25,9 @@ def read_database(url: str, only: str | None = None) -> Tracking:
         places = {name: place for name, place in rows(database, "SELECT name, artifact_location FROM experiments")}
         query = f"SELECT run_uuid, value FROM tags WHERE tags.key = '{words.STUDY}'"
         ours = [run for run, study in rows(database, query) if only in (None, study)]
-        return Tracking(places, tuple(_runs(database, ours)), tuple(_versions(database)), _aliases(database))
+        query = f"SELECT name, value FROM registered_model_tags WHERE registered_model_tags.key = '{words.HEAD}'"
+        heads = dict(tuple(row) for row in rows(database, query))
+        return Tracking(places, tuple(_runs(database, ours)), tuple(_versions(database)), _aliases(database), heads)
 
 
 def _runs(database: Connection, ours: list[str]) -> list[Run]:

@@ -136,3 +136,4 @@ class Tracking:
     runs: tuple[Run, ...]
     versions: tuple[Version, ...]
     aliases: Mapping[tuple[str, str], int]  # (model, alias) -> number of a version
+    heads: Mapping[str, str] = field(default_factory=dict)  # where each model's history ends: number:sha256:run

@@ -22,6 +22,9 @@ VERDICT: Final = "ocr_sweep.verdict"
 RUN_ID: Final = "ocr_sweep.run_id"  # of an Optuna trial
 CONTRADICTION: Final = "ocr_sweep.contradiction"
 
+HEAD: Final = "ocr_sweep.history"  # of a registered model: where its history ends
+GATE: Final = ".gate.json"  # how the names of the gate's records end
+
 ONNX: Final = "model/model.onnx"
 WEIGHTS: Final = "weights.safetensors"
 PREDICTIONS: Final = "predictions.npz"

@@ -140,7 +140,8 @@ class Tracker:
                 if self._kept_sha256(run_id, name, place, Path(folder)) != file_sha256(path):
                     raise StoreError(
                         f"the tracking store must keep {name} of run {run_id} as it was sent, but has other bytes; "
-                        "the results are safe on disk; when the store is mended, run the same command again"
+                        "the results are safe on disk; when the store is mended, run the same command again",
+                        passing=True,
                     )
             if place:
                 _sync(place, files)

@@ -404,6 +404,52 @@ def an_alias_that_leads_nowhere(hands: Hands) -> None:
     hands.mlflow("UPDATE model_versions SET current_stage = 'None'")
 
 
+def _history(hands: Hands) -> Path:
+    (file,) = (hands.root / "mlruns" / "registry").glob("*.jsonl")
+    return file
+
+
+@plant("I14")
+def a_record_of_the_gate_that_was_changed(hands: Hands) -> None:
+    (file,) = (hands.files(hands.winner) / "registry").glob("*.gate.json")
+    file.write_bytes(file.read_bytes().replace(b'"who": "', b'"who": "not '))
+
+
+@plant("I15")
+def a_history_with_a_changed_entry(hands: Hands) -> None:
+    file = _history(hands)
+    file.write_bytes(file.read_bytes().replace(b'"forced":false', b'"forced":true'))
+
+
+@plant("I15")
+def a_history_whose_end_was_cut_off(hands: Hands) -> None:
+    file = _history(hands)
+    file.write_bytes(b"")
+
+
+@plant("I15")
+def a_history_that_was_written_anew(hands: Hands) -> None:
+    """The chain is whole and signed by nobody."""
+    file = _history(hands)
+    entry = json.loads(file.read_bytes().splitlines()[-1])
+    entry["why"] = "because I say so"
+    kept = {key: value for key, value in entry.items() if key not in ("sha256", "signature")}
+    entry["sha256"] = hashlib.sha256(_canonical(kept)).hexdigest()
+    file.write_bytes(b"".join(line + b"\n" for line in [*file.read_bytes().splitlines()[:-1], _canonical(entry)]))
+    head = f"{entry['number']}:{entry['sha256']}:{hands.winner}"
+    hands.mlflow("UPDATE registered_model_tags SET value = ? WHERE key = 'ocr_sweep.history'", head)
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@plant("I15")
+def a_pointer_that_others_took_away(hands: Hands) -> None:
+    hands.mlflow("DELETE FROM registered_model_aliases")
+    hands.mlflow("UPDATE model_versions SET current_stage = 'None'")
+
+
 @plant("I16")
 def a_certificate_that_does_not_hold(hands: Hands) -> None:
     file = hands.files(hands.loser) / "parity.json"

@@ -225,8 +225,8 @@ class Syncs:
 
 
 def _is_unkept(path: str) -> bool:
-    """Whether power may take a file away: locks, wishes, what processes print."""
-    return path.endswith((".lock", "/lock", "/log.txt", "/wish")) or "/locks" in path or "/wish." in path or "/.wish." in path
+    """Whether power may take a file away: locks, wishes, signs of life, what processes print."""
+    return path.endswith((".lock", "/lock", "/log.txt", "/wish", "/beats")) or "/locks" in path or "/wish." in path or "/.wish." in path
 
 
 def restore(image: Image, root: Path) -> None:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in ("sweep", "doctor", "."))
 
+import cv2
 import optuna
 import planting
 from crash_images import Image, Recorder, Syncs, in_a_process, kind_of, restore
@@ -52,6 +53,7 @@ FATES = {"0001-search": Fate(fails="nan-loss: the loss is inf", right=0.9)}
 
 def main() -> None:
     """Try the points and print what came of them."""
+    cv2.setNumThreads(1)  # a fork of a process with OpenCV's threads would wait for them for ever
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--trials", type=int, default=1)

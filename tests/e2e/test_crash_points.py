@@ -30,7 +30,11 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         drivers.append(
             subprocess.Popen(command, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         )
-    said = [driver.communicate(timeout=1800) for driver in drivers]
+    try:
+        said = [driver.communicate(timeout=1800) for driver in drivers]
+    finally:
+        for driver in drivers:
+            driver.kill()
     assert all(driver.returncode == 0 for driver in drivers), said
     return [json.loads(out.splitlines()[-1]) for out, _ in said]
 
