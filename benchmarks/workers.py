@@ -39,7 +39,7 @@ from ocr_sweep.sweep.study_loop import run_study
 ROOT = Path(__file__).parents[1]
 LEAST_OF_TWO, LEAST_OF_FOUR, MOST_MEMORY, MOST_SECONDS = 1.5, 0.9, 1.2, 1.0
 WORKERS = (1, 2, 4)
-TRIALS, EPOCHS, IMAGES, KILLS = 6, 3, 1000, 3
+TRIALS, EPOCHS, IMAGES, KILLS = 6, 2, 600, 3
 
 
 def study(workers: int) -> StudyConfig:

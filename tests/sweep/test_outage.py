@@ -183,7 +183,7 @@ def test_whatever_meets_an_outage_is_done_in_the_end_and_once(
     assert states(study) == ["COMPLETE"] * 2
     each_epoch_is_there_once(study)
     begun = sum("it is tried again for 10 minutes" in line for line in said)
-    assert begun >= len(writes) and sum("recording goes on after" in line for line in said) == begun
+    assert begun >= 2 and sum("recording goes on after" in line for line in said) == begun
 
 
 def test_trials_go_on_and_die_and_start_again_while_nothing_can_be_recorded(
