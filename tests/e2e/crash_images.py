@@ -226,7 +226,12 @@ class Syncs:
 
 def _is_unkept(path: str) -> bool:
     """Whether power may take a file away: locks, wishes, signs of life, what processes print."""
-    return path.endswith((".lock", "/lock", "/log.txt", "/wish", "/beats")) or "/locks" in path or "/wish." in path or "/.wish." in path
+    return (
+        path.endswith((".lock", "/lock", "/log.txt", "/wish", "/beats"))
+        or "/locks" in path
+        or "/wish." in path
+        or "/.wish." in path
+    )
 
 
 def restore(image: Image, root: Path) -> None:
