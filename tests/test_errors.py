@@ -17,6 +17,7 @@ TREE = {
     "ConflictError": 5,
     "TrialFailedError": 6,
     "ProcessDiedError": 6,
+    "TrialMemoryError": 6,
     "TooManyFailuresError": 6,
 }
 
