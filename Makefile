@@ -84,7 +84,7 @@ check: lint ## lint and the fast tests
 	@$(BIN)/pytest -m 'not slow'
 
 test: lint ## everything that CI runs: lint and all tests, with their coverage
-	@$(BIN)/pytest --cov=ocr_sweep --cov-report=term:skip-covered --durations=15
+	@$(BIN)/pytest -n 2 --dist loadfile --cov=ocr_sweep --cov-report=term:skip-covered --durations=15
 
 clean: ## remove the environment and the caches; mlruns/ stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

@@ -57,33 +57,40 @@ def imgaug_four(size: int) -> Any:
     )
 
 
-def imgaug_rendered(size: int) -> Any:
-    """The rendered policy, without what imgaug lacks: erosion, dilation, bleeding and uneven ink, Kanungo, binarisation."""
-    low_resolution = iaa.KeepSizeByResize(iaa.Resize((0.6, 1.0), interpolation="area"), interpolation="linear")
+def imgaug_rendered(size: int, strength: float = 1.0) -> Any:
+    """The rendered policy, without what imgaug lacks: erosion, dilation, bleeding and uneven ink, Kanungo, binarisation.
+
+    Strength scales ranges and probabilities, as in ours.
+    """
+    s = strength
+    low_resolution = iaa.KeepSizeByResize(iaa.Resize((1 - 0.4 * s, 1.0), interpolation="area"), interpolation="linear")
     return iaa.Sequential(
         [
-            iaa.Sometimes(0.5, _elastic(size)),
-            _affine(),
-            iaa.Sometimes(0.4, iaa.PerspectiveTransform(scale=(0.0, 0.06))),
-            iaa.Sometimes(0.2, iaa.GammaContrast((0.5, 2.0))),
-            iaa.Sometimes(0.35, iaa.GaussianBlur((0.0, 0.028 * size))),
-            iaa.Sometimes(0.15, iaa.MotionBlur(k=(3, max(4, round(0.07 * size))))),
-            iaa.Sometimes(0.3, iaa.LinearContrast((0.6, 1.0))),
-            iaa.Sometimes(0.3, iaa.AdditiveGaussianNoise(scale=(0.0, 25.5))),
-            iaa.Sometimes(0.2, low_resolution),
-            iaa.Sometimes(0.2, iaa.SaltAndPepper((0.0, 0.05))),
-            iaa.Sometimes(0.2, iaa.JpegCompression(compression=(10, 80))),
+            iaa.Sometimes(0.5 * s, _elastic(size, s)),
+            _affine(s),
+            iaa.Sometimes(0.4 * s, iaa.PerspectiveTransform(scale=(0.0, 0.06 * s))),
+            iaa.Sometimes(0.2 * s, iaa.GammaContrast((0.5**s, 2.0**s))),
+            iaa.Sometimes(0.35 * s, iaa.GaussianBlur((0.0, 0.028 * size * s))),
+            iaa.Sometimes(0.15 * s, iaa.MotionBlur(k=(3, max(4, round(0.07 * size * s))))),
+            iaa.Sometimes(0.3 * s, iaa.LinearContrast((1 - 0.4 * s, 1.0))),
+            iaa.Sometimes(0.3 * s, iaa.AdditiveGaussianNoise(scale=(0.0, 25.5 * s))),
+            iaa.Sometimes(0.2 * s, low_resolution),
+            iaa.Sometimes(0.2 * s, iaa.SaltAndPepper((0.0, 0.05 * s))),
+            iaa.Sometimes(0.2 * s, iaa.JpegCompression(compression=(10, max(11, round(80 * s))))),
         ]
     )
 
 
-def _elastic(size: int) -> Any:
-    return iaa.ElasticTransformation(alpha=(0.0, 0.04 * size * size / 4), sigma=size / 10, order=1)
+def _elastic(size: int, strength: float = 1.0) -> Any:
+    return iaa.ElasticTransformation(alpha=(0.0, 0.04 * size * size / 4 * strength), sigma=size / 10, order=1)
 
 
-def _affine() -> Any:
-    shift = {"x": (-0.06, 0.06), "y": (-0.06, 0.06)}
-    return iaa.Affine(rotate=(-7, 7), shear=(-8, 8), scale=(0.8, 1.1), translate_percent=shift, order=1)
+def _affine(strength: float = 1.0) -> Any:
+    s = strength
+    shift = {"x": (-0.06 * s, 0.06 * s), "y": (-0.06 * s, 0.06 * s)}
+    return iaa.Affine(
+        rotate=(-7 * s, 7 * s), shear=(-8 * s, 8 * s), scale=(1 - 0.2 * s, 1 + 0.1 * s), translate_percent=shift, order=1
+    )
 
 
 def paths(name: str, size: int) -> dict[str, Work]:
