@@ -77,7 +77,7 @@ def repeat_first_steps(
     Raises:
         NotFoundError: there is no such run.
         EvidenceError: the run never completed, or it recorded no losses.
-        IntegrityError: what it recorded was changed since.
+        IntegrityError: what it recorded, or the corpus, was changed since.
         StoppedError: a signal came.
     """
     with Signals().listening() as signals:
@@ -88,6 +88,7 @@ def repeat_first_steps(
                 "leave --steps out to train it whole"
             )
         view = open_corpus(past.config.corpus, paths, signals.between(board.building))
+        view.verify()
         different = [*differences(past.provenance, provenance(view)), *past.unrepeatable]
         announce(different)
         recorded = past.losses[:num_steps]

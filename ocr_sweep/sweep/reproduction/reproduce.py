@@ -39,7 +39,7 @@ def reproduce(run_id: str, paths: Paths, board: Board, announce: Callable[[Seque
     Raises:
         NotFoundError: there is no such run.
         EvidenceError: the run never completed, or its training cannot be repeated here.
-        IntegrityError: what it recorded was changed since.
+        IntegrityError: what it recorded, or the corpus, was changed since.
     """
     with Signals().listening() as signals:
         tracker = Tracker.open(paths)
@@ -48,6 +48,7 @@ def reproduce(run_id: str, paths: Paths, board: Board, announce: Callable[[Seque
         engine = LocalEngine(timm=isinstance(config.model, TimmConfig))
         engine.warm_up()
         view = open_corpus(config.corpus, paths, signals.between(board.building))
+        view.verify()
         now = provenance(view)
         different = [*differences(past.provenance, now), *past.unrepeatable]
         announce(different)
