@@ -6,6 +6,8 @@ RUN    ?=
 REPAIR ?=
 MODEL  ?=
 SCALE  ?=
+STEPS  ?=
+CHECKOUT ?=
 STAGE  ?= production
 PORT   ?=
 STAMP  := .venv/.installed
@@ -66,9 +68,9 @@ rollback: $(STAMP) ## bring the version before back into production: make rollba
 	@$(call need,MODEL,a registered model,make rollback MODEL=ocr-qianziwen)
 	@$(BIN)/ocr-sweep models rollback $(MODEL) --stage $(STAGE)
 
-reproduce: $(STAMP) ## train a past run again and get a verdict: make reproduce RUN=<id>
+reproduce: $(STAMP) ## train a past run again and get a verdict: make reproduce RUN=<id>, or STEPS=50, CHECKOUT=1
 	@$(call need,RUN,a run ID,make reproduce RUN=<id>)
-	@$(BIN)/ocr-sweep runs reproduce $(RUN)
+	@$(BIN)/ocr-sweep runs reproduce $(RUN) $(if $(STEPS),--steps $(STEPS)) $(if $(CHECKOUT),--checkout)
 
 doctor: $(STAMP) ## prove that everything remembered agrees, change nothing; make doctor REPAIR=1 mends, STUDY=<study> limits
 	@$(BIN)/ocr-sweep doctor $(STUDY) $(if $(REPAIR),--repair)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ocr_sweep.config.paths import Paths
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -30,29 +33,79 @@ def list_runs(study: Annotated[str | None, typer.Argument(help="Only this study'
 
 
 @app.command()
-def reproduce(run: Annotated[str, typer.Argument(help="The ID of a run that completed.")]) -> None:
-    """Train a past run again from its record alone, and say: identical, within noise, or diverged (exit code 3).
+def reproduce(
+    run: Annotated[str, typer.Argument(help="The ID of a run that completed.")],
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Do only the first N steps, compare their losses, and record nothing.")
+    ] = None,
+    checkout: Annotated[
+        bool,
+        typer.Option("--checkout", help="Use the code and the packages of then, in a worktree and environment of their own."),
+    ] = False,
+) -> None:
+    """Train a past run again from its record alone, and say: identical, within band, or diverged at step k (exit code 3).
 
-    Example: ocr-sweep runs reproduce 4f0c6b1f5d4e4c7e8b0a9d2c3e5f7a81
+    What differs from then is said before anything is trained. The band is what seeds do in the run's study.
+
+    Example: ocr-sweep runs reproduce 4f0c6b1f5d4e4c7e8b0a9d2c3e5f7a81 --steps 50
     """
+    from ocr_sweep.config.paths import Paths
+
+    paths = Paths.find()
+    if checkout:
+        _reproduce_there(run, steps, paths)
+    elif steps is not None:
+        _reproduce_first(run, steps, paths)
+    else:
+        _reproduce(run, paths)
+
+
+def _reproduce(run: str, paths: Paths) -> None:
     from ocr_sweep.cli.console import console, simulated_mark
     from ocr_sweep.cli.live import LiveBoard
-    from ocr_sweep.config.paths import Paths
-    from ocr_sweep.sweep.reproduce import JUDGED, reproduce, require_reproduced
-
-    def announce(differences: Sequence[str]) -> None:
-        console.print("nothing that is recorded differs from then" if not differences else "what differs from then:")
-        for line in differences:
-            console.print(f"  {line}", markup=False)
+    from ocr_sweep.sweep.reproduction.reproduce import reproduce
+    from ocr_sweep.sweep.reproduction.verdict import JUDGED, require_reproduced
 
     with LiveBoard(console, None, study=f"reproduction of {run}", metric="val/accuracy_macro") as board:
-        result = reproduce(run, Paths.find(), board, announce)
+        result = reproduce(run, paths, board, _announce)
     mark = simulated_mark(result.old.simulated)
     for name in JUDGED:
         console.print(f"{name}{mark}  {result.old.metrics[name]:.6f} -> {result.new.metrics[name]:.6f}")
     console.print(f"new run {result.new.run_id} ({result.new.name})")
-    console.print(f"[bold]{result.grade.value}[/bold]")
     require_reproduced(result)
+    console.print(f"[bold]{result.sentence}[/bold]")
+
+
+def _reproduce_first(run: str, steps: int, paths: Paths) -> None:
+    from ocr_sweep.cli.console import console
+    from ocr_sweep.cli.live import LiveBoard
+    from ocr_sweep.errors import EvidenceError
+    from ocr_sweep.sweep.reproduction.first_steps import repeat_first_steps
+
+    with LiveBoard(console, None, study=f"first steps of {run}", metric="val/accuracy_macro") as board:
+        found = repeat_first_steps(run, steps, paths, board, _announce)
+    if found.step is not None:
+        raise EvidenceError(found.sentence)
+    console.print(f"[bold]{found.sentence}[/bold]")
+
+
+def _reproduce_there(run: str, steps: int | None, paths: Paths) -> None:
+    from ocr_sweep.cli.console import console
+    from ocr_sweep.sweep.reproduction.old_code import check_out, reproduce_there
+    from ocr_sweep.sweep.reproduction.past import recall
+    from ocr_sweep.tracking.tracker import Tracker
+
+    past = recall(Tracker.open(paths), run)
+    old = check_out(run, past.provenance, paths, lambda line: console.print(line, markup=False))
+    raise typer.Exit(reproduce_there(old, run, steps, paths))
+
+
+def _announce(differences: Sequence[str]) -> None:
+    from ocr_sweep.cli.console import console
+
+    console.print("nothing that is recorded differs from then" if not differences else "what differs from then:")
+    for line in differences:
+        console.print(f"  {line}", markup=False)
 
 
 @app.command()

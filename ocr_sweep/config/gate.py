@@ -28,7 +28,7 @@ class GateConfig(Strict):
     max_dropped: int = Field(0, ge=0)  # characters of the former version that the new charset lacks
     max_latency_ms: float | None = Field(100.0, gt=0)  # of one image on one core
     max_megabytes: float | None = Field(500.0, gt=0)  # of the ONNX file
-    reproduction: Literal["within noise", "identical"] | None = None  # the run must have been trained again with this verdict
+    reproduction: Literal["within band", "identical"] | None = None  # the run must have been trained again with this verdict
     signers: tuple[Annotated[str, AfterValidator(_check_key)], ...] = Field(
         (), strict=False
     )  # public keys that may sign; empty: any

@@ -19,7 +19,7 @@ from ocr_sweep.store import CorpusView
 from ocr_sweep.tracking import record as tag
 from ocr_sweep.tracking.tracker import Tracker
 
-_GRADES = ("diverged", "within noise", "identical")  # of a reproduction, the best last
+_GRADES = ("diverged", "within band", "identical")  # of a reproduction, the best last
 _NAMED = 20  # characters that a check names
 
 

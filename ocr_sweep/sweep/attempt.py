@@ -32,6 +32,7 @@ PREDICTIONS = "predictions.npz"
 PROBE = "probe.npz"
 CONFIG = "config.yaml"
 PROVENANCE = "provenance.json"
+LOSSES = "losses.npy"
 
 
 class Attempt:

@@ -78,7 +78,7 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
             experiment_id=experiment_id,
             view=view,
             work=paths.work(study.name),
-            provenance=provenance(paths.root, view),
+            provenance=provenance(view),
             board=board,
             stall_minutes=study.stall_minutes,
             representations=paths.representations if shares_representations(study) else None,

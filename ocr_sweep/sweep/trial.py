@@ -31,7 +31,7 @@ from ocr_sweep.losses import rendered_neighbours
 from ocr_sweep.metrics import Clusters, accuracy_estimate, calibration_error, confusable_accuracy
 from ocr_sweep.pulse import beat, heard_by, show_stacks_when_told
 from ocr_sweep.store import CorpusView, resized
-from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, PROBE, PROVENANCE, WEIGHTS, Attempt, Ending
+from ocr_sweep.sweep.attempt import LOSSES, ONNX, PREDICTIONS, PROBE, PROVENANCE, WEIGHTS, Attempt, Ending
 from ocr_sweep.sweep.events import Event
 from ocr_sweep.sweep.heartbeat import Heartbeat
 from ocr_sweep.sweep.micro_batches import in_parts
@@ -160,6 +160,7 @@ def seal_results(attempt: Attempt, config: TrialConfig, view: CorpusView, finish
     onnx_path = attempt.result / ONNX
     make_directory(onnx_path.parent)
     write_bytes(attempt.result / WEIGHTS, _weights(model))
+    write_bytes(attempt.result / LOSSES, _losses(trained.losses))
     export_onnx(model, onnx_path, chars=view.chars, image_size=config.image_size)
     scorer = Scorer(onnx_path, threads=config.training.threads)
     _prove(attempt, scorer, model, view)
@@ -227,6 +228,13 @@ def _prove(attempt: Attempt, scorer: Scorer, model: nn.Module, view: CorpusView)
     buffer = io.BytesIO()
     np.savez(buffer, images=images[chosen])
     write_bytes(attempt.result / PROBE, buffer.getvalue())
+
+
+def _losses(losses: list[float]) -> bytes:
+    """The losses of all steps of the first stage, by which a reproduction tells the step where it leaves the original."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.asarray(losses, dtype=np.float32))
+    return buffer.getvalue()
 
 
 def _weights(model: nn.Module) -> bytes:

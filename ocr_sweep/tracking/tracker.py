@@ -98,7 +98,7 @@ class Tracker:
     def _log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
-        entries = [Param(key, str(value)[:_PARAM_LENGTH]) for key, value in params.items()]
+        entries = [Param(key, value) for key, value in as_params(params).items()]
         for first in range(0, len(entries), _BATCH):
             self.client.log_batch(run_id, params=entries[first : first + _BATCH])
 
@@ -281,6 +281,11 @@ class Tracker:
 
     def _errors(self) -> Any:
         return tracking_errors(self._paths.tracking_uri)
+
+
+def as_params(params: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters as the tracking store keeps them."""
+    return {key: str(value)[:_PARAM_LENGTH] for key, value in params.items()}
 
 
 def local_place(artifact_uri: str) -> Path | None:

@@ -42,9 +42,13 @@ class LossLog:
     """Reads the losses of the steps, and ends the trial at the first that is not finite.
 
     A GPU's loss is read one step late, from a copy that travels by itself, so that no step waits for the device.
+
+    Attributes:
+        values: the losses read so far, of all sessions; each is a float32.
     """
 
     def __init__(self) -> None:
+        self.values: list[float] = []
         self._unread: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
 
     def add(self, step: int, loss: Tensor) -> float:
@@ -79,5 +83,6 @@ class LossLog:
             value = float(loss)
             if not math.isfinite(value):
                 raise TrialFailedError(f"nan-loss: the loss must stay finite, but is {value} at step {step}")
+            self.values.append(value)
             total += value
         return total

@@ -40,7 +40,7 @@ from ocr_sweep.training.step import Step
 __all__ = ["SELECT_BY", "Observer", "Progress", "Trained", "Trainer", "predict_logits"]
 
 SELECT_BY = "val/accuracy_macro"
-_FORMAT = 2  # of checkpoints; one of another format is not read
+_FORMAT = 3  # of checkpoints; one of another format is not read
 
 
 class Observer(Protocol):
@@ -63,6 +63,7 @@ class Trained:
     handover_epoch: float  # epochs under AdamW at its own rate; equal to all epochs when nothing came after it
     handover_lr: float  # SGD's first rate; 0 when it never came
     measured: dict[str, float] = field(default_factory=dict)  # further metrics of the run, by name
+    losses: list[float] = field(default_factory=list)  # of every step, float32 each
 
 
 class Trainer:
@@ -119,6 +120,11 @@ class Trainer:
         self.step = Step(config.training, self.model, *costs, device=self.device, num_steps=num_steps, ranks=self.ranks)
         self.ema = Ema(self.model, config.optim.ema_decay) if config.optim.ema_decay and self.ranks.first else None
         self._losses = LossLog()
+
+    @property
+    def losses(self) -> list[float]:
+        """The losses of the steps that were read so far, float32 each."""
+        return self._losses.values
 
     @property
     def judged(self) -> nn.Module:
@@ -265,6 +271,7 @@ class Trainer:
             handover_epoch=under_adamw / self.feed.batches_per_epoch,
             handover_lr=course.sgd_lr,
             measured=measured,
+            losses=list(self._losses.values),
         )
 
     def _save(self) -> None:
@@ -278,6 +285,7 @@ class Trainer:
             "step": self.step.state_dict(),
             "ema": self.ema.state_dict() if self.ema else None,
             "best_weights": self.best_weights,
+            "losses": torch.tensor(self._losses.values, dtype=torch.float32),
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
@@ -294,6 +302,7 @@ class Trainer:
         if self.ema:
             self.ema.load_state_dict(state["ema"])
         self.best_weights = state["best_weights"] if self.ranks.first else {}
+        self._losses.values = state["losses"].tolist()
         torch.set_rng_state(state["rng"].cpu())
         if state["cuda_rng"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)

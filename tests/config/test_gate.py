@@ -42,7 +42,7 @@ def test_each_alias_has_a_gate_and_customers_fall_back_to_production(tmp_path: P
         ("margin: 0", "margin: must be > 0, but got 0"),
         ("margin: a lot", "margin: must be a number, but got the text 'a lot'"),
         ("max_dropped: 1.5", "max_dropped: must be a whole number"),
-        ("reproduction: sure", "reproduction: must be one of 'within noise' or 'identical', but got the text 'sure'"),
+        ("reproduction: sure", "reproduction: must be one of 'within band' or 'identical', but got the text 'sure'"),
         ("signers: [abc]", "a signer must be a public key of 64 hex digits, as `models verify` prints it, but got 'abc'"),
         ("max_latency_ms: -1", "max_latency_ms: must be > 0, but got -1"),
     ],

@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import yaml
+from looking import artifact, by_name, client_of, runs_of
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from tiny_study import CHARS, Done, config_of, here, ipaex, ocr_sweep, paths_of, refused
@@ -24,25 +25,6 @@ ARTIFACTS = {
     "config.yaml", "confusion.png", "errors.png", "manifest.json", "parity.json", "predictions.npz", "probe.npz",
     "provenance.json", "weights.safetensors", "model",
 }  # fmt: skip
-
-
-def client_of(root: Path) -> MlflowClient:
-    return MlflowClient(paths_of(root).tracking_uri)
-
-
-def runs_of(root: Path, role: str = "") -> list[Run]:
-    """The trainings, or the runs of another role."""
-    client = client_of(root)
-    found = client.search_runs([e.experiment_id for e in client.search_experiments()], order_by=["attributes.start_time"])
-    return [run for run in found if (run.data.tags["ocr_sweep.role"] == "summary") == (role == "summary")]
-
-
-def by_name(root: Path, name: str) -> Run:
-    return next(run for run in runs_of(root) if run.info.run_name == name)
-
-
-def artifact(root: Path, run: Run, name: str) -> Path:
-    return root / "mlruns" / "artifacts" / "tiny" / run.info.run_id / "artifacts" / name
 
 
 def view_of(root: Path, run: Run) -> CorpusView:
@@ -238,7 +220,8 @@ def test_reproduction_on_this_machine_is_identical(damaged: Path) -> None:
     old = winner((damaged / "first_output.txt").read_text())
     done = ocr_sweep(damaged, "runs", "reproduce", old)
     assert done.code == 0, done.err
-    assert "nothing that is recorded differs" in done.out and done.out.rstrip().endswith("identical")
+    assert "nothing that is recorded differs" in done.out
+    assert "identical: the losses of all 64 steps, weights, predictions and" in " ".join(done.out.split())
     new = next(run for run in runs_of(damaged) if run.data.tags["ocr_sweep.role"] == "reproduce")
     then = next(run for run in runs_of(damaged) if run.info.run_id == old)
     assert new.data.tags["ocr_sweep.reproduces"] == old and new.data.tags["ocr_sweep.verdict"] == "identical"
@@ -263,6 +246,9 @@ def test_a_changed_seed_in_the_recorded_configuration_is_refused(damaged: Path) 
     run = by_name(damaged, "tiny-0000")
     config = artifact(damaged, run, "config.yaml")
     config.write_text(config.read_text().replace("\nseed: 17", "\nseed: 18"))
+    said = ("config.yaml", "was changed after its training", "seed is 18 in the file and 17 in the database")
+    refused(here(damaged, "runs", "reproduce", run.info.run_id), 3, *said)
+    config.write_text(config.read_text().replace("\nseed: 18", "\nseed:  17"))
     refused(here(damaged, "runs", "reproduce", run.info.run_id), 3, "config.yaml", "sha256", "changed or damaged")
 
 

@@ -150,11 +150,11 @@ def test_budgets(view: CorpusView, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ("verdicts", "asked", "outcome"),
     [
         ([], None, "not judged"),
-        ([], "within noise", "failed"),
-        (["within noise"], "within noise", "passed"),
-        (["within noise"], "identical", "failed"),
-        (["identical"], "within noise", "passed"),
-        (["identical", "diverged"], "within noise", "failed"),  # the last one counts
+        ([], "within band", "failed"),
+        (["within band"], "within band", "passed"),
+        (["within band"], "identical", "failed"),
+        (["identical"], "within band", "passed"),
+        (["identical", "diverged"], "within band", "failed"),  # the last one counts
     ],
 )
 def test_reproduction(view: CorpusView, tmp_path: Path, verdicts: list[str], asked: Any, outcome: str) -> None:

@@ -13,8 +13,9 @@ from fake_engine import FakeEngine, Oracle
 from tiny_fixtures import damaged, finished, project
 from tiny_study import config_of, paths_of
 
-from ocr_sweep.sweep import recording, reproduce, study_loop, summary
+from ocr_sweep.sweep import recording, study_loop, summary
 from ocr_sweep.sweep.board import Board, SilentBoard
+from ocr_sweep.sweep.reproduction import reproduce
 
 __all__ = ["damaged", "finished", "project"]
 

@@ -15,7 +15,7 @@ from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import write_bytes
 from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, WEIGHTS, Attempt
+from ocr_sweep.sweep.attempt import LOSSES, ONNX, PREDICTIONS, WEIGHTS, Attempt
 from ocr_sweep.sweep.events import Event
 from ocr_sweep.sweep.slots import Machine, Place
 from ocr_sweep.sweep.trial import numbers_of_record
@@ -35,6 +35,7 @@ class Fate:
     needs_parts: int = 1  # of its batches, or its memory does not suffice
     kernel: bool = False  # whether it is the kernel that says so
     parameters: int = 1000
+    losses: tuple[float, ...] = ()  # of its steps; none: it recorded none
     stride: int = 1  # 1: the first images are read right, class by class; 7: images of all classes
 
 
@@ -142,6 +143,9 @@ def seal(attempt: Attempt, fate: Fate) -> None:
     write_bytes(attempt.result / ONNX, tiny_onnx(view.chars, attempt.folder.name))
     write_bytes(attempt.result / WEIGHTS, b"weights")
     write_bytes(attempt.result / PREDICTIONS, predictions.to_bytes())
+    if fate.losses:
+        with (attempt.result / LOSSES).open("wb") as file:
+            np.save(file, np.asarray(fate.losses, np.float32))
     metrics = {**numbers_of_record(view, predictions), "selected/epoch": 1.0, "cost/parameters": float(fate.parameters)}
     attempt.seal({"metrics": metrics, "timestamp": 5000})
 

@@ -19,7 +19,7 @@ from ocr_sweep.tracking.provenance import code_sha256, differences, provenance
 @pytest.fixture
 def now(project: Callable[..., Path]) -> dict[str, Any]:
     root = project()
-    return provenance(root, open_corpus(config_of(root).base.corpus, paths_of(root), lambda what, done, total: None))
+    return provenance(open_corpus(config_of(root).base.corpus, paths_of(root), lambda what, done, total: None))
 
 
 def test_a_moment_does_not_differ_from_itself(now: dict[str, Any]) -> None:
@@ -56,15 +56,61 @@ def test_data_comes_first(now: dict[str, Any]) -> None:
     assert [line.partition(":")[0] for line in differences(then, now)] == ["data", "machine"]
 
 
-def test_the_state_of_git_is_recorded_with_the_patch(project: Callable[..., Path]) -> None:
-    root = project()
-    view = open_corpus(config_of(root).base.corpus, paths_of(root), lambda what, done, total: None)
-    assert provenance(root, view)["code"]["commit"] is None
-    (root / ".gitignore").write_text("mlruns\n")
+def test_packages_that_no_training_calls_share_a_line(now: dict[str, Any]) -> None:
+    then = copy.deepcopy(now)
+    then["lock"] |= {"ruff": "0.0", "pytest": "0.0", "mypy": "0.0", "coverage": "0.0", "torch": "0.0"}
+    (said,) = differences(then, now)
+    assert said.startswith("other packages: coverage was 0.0, is ") and said.endswith("and 1 more") and "torch" not in said
+
+
+def test_what_a_former_version_did_not_record_does_not_differ(now: dict[str, Any]) -> None:
+    then = copy.deepcopy(now)
+    del then["lock"], then["environment"], then["machine"]["gpus"], then["machine"]["instructions"]
+    assert differences(then, now) == []
+
+
+def test_a_variable_that_changes_numbers_is_recorded(now: dict[str, Any], monkeypatch: pytest.MonkeyPatch, view: Any) -> None:
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    assert differences(now, provenance(view)) == ["environment: ATEN_CPU_CAPABILITY was missing, is default"]
+
+
+@pytest.fixture
+def view(project: Callable[..., Path]) -> Any:
+    root = project("viewed")
+    return open_corpus(config_of(root).base.corpus, paths_of(root), lambda what, done, total: None)
+
+
+def in_git(folder: Path, *arguments: str) -> str:
     identity = ("-c", "user.name=a", "-c", "user.email=a@b")
-    for command in (("init", "-q"), ("add", "."), (*identity, "commit", "-qm", "x")):
-        subprocess.run(["git", "-C", str(root), *command], check=True)
-    (root / "sweeps" / "tiny.yaml").write_text("changed: true\n")
-    (root / "new.txt").write_text("new")
-    code = provenance(root, view)["code"]
-    assert len(code["commit"]) == 40 and "+changed: true" in code["patch"] and code["untracked"] == ["new.txt"]
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_commit_changes_and_added_sources_give_the_code_again(tmp_path: Path, view: Any) -> None:
+    package = tmp_path / "repository" / "ocr_sweep"
+    package.mkdir(parents=True)
+    for name in ("__init__.py", "two.py"):
+        (package / name).write_text(f"# {name}\n")
+    assert provenance(view, package)["code"]["commit"] is None, "there is no git yet"
+    repository = package.parent
+    (repository / ".gitignore").write_text("*.log\n")
+    in_git(repository, "init", "-q")
+    assert provenance(view, package)["code"]["commit"] is None, "a folder in somebody else's repository has no commit"
+    in_git(repository, "add", ".")
+    in_git(repository, "commit", "-qm", "x")
+    clean = provenance(view, package)["code"]
+    assert len(clean["commit"]) == 40 and clean["patch"] == ""
+    (package / "two.py").write_text("# 書\n")
+    (package / "three.py").write_text("added\n")
+    (package / "data.bin").write_bytes(bytes(range(256)))
+    (package / "noise.log").write_text("ignored\n")
+    (repository / "secret.txt").write_text("no code\n")
+    before = in_git(repository, "status", "--porcelain")
+    code = provenance(view, package)["code"]
+    assert in_git(repository, "status", "--porcelain") == before, "the user's index is as it was"
+    assert "secret" not in code["patch"] and "ignored" not in code["patch"]
+    again = tmp_path / "again"
+    in_git(repository, "worktree", "add", "-q", "--detach", str(again), code["commit"])
+    subprocess.run(["git", "-C", str(again), "apply", "-"], input=code["patch"], text=True, check=True)
+    assert code_sha256(again / "ocr_sweep") == code["sha256"] == code_sha256(package)
+    assert (again / "ocr_sweep" / "data.bin").read_bytes() == bytes(range(256))

@@ -1,0 +1,84 @@
+"""A past run as its record tells it, proven before anything is trained by it."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ocr_sweep.config.trial import TrialConfig
+from ocr_sweep.disk import read_json
+from ocr_sweep.errors import EvidenceError, IntegrityError
+from ocr_sweep.sweep.attempt import CONFIG, PROVENANCE, read_config
+from ocr_sweep.sweep.micro_batches import MicroBatches, parts_of
+from ocr_sweep.sweep.reproduction.verdict import Losses, losses_of
+from ocr_sweep.sweep.run_tags import run_params
+from ocr_sweep.tracking import record as tag
+from ocr_sweep.tracking.record import RunRecord
+from ocr_sweep.tracking.tracker import Tracker, as_params
+
+
+@dataclass(frozen=True)
+class Past:
+    """A complete run, and all that a repetition needs of it."""
+
+    record: RunRecord
+    config: TrialConfig
+    provenance: dict[str, Any]
+    losses: Losses | None  # (S,) of its steps
+
+    @property
+    def parts(self) -> MicroBatches | None:
+        """The parts in which its batches passed, where they were others than configured."""
+        return parts_of(self.record)
+
+    @property
+    def unrepeatable(self) -> list[str]:
+        """What cannot be repeated of a run that found out on its way how little memory there was."""
+        if self.parts is None or self.parts.since == 0:
+            return []
+        return [f"batches: passed in larger parts until epoch {self.parts.since}, now all pass in {self.parts.count}"]
+
+
+def recall(tracker: Tracker, run_id: str) -> Past:
+    """Fetch what a run recorded, and compare it with what the database says.
+
+    Raises:
+        NotFoundError: there is no such run.
+        EvidenceError: the run never completed.
+        IntegrityError: what it recorded was changed since; a changed setting is named.
+    """
+    record = tracker.run(run_id)
+    if not record.complete:
+        raise EvidenceError(
+            f"only a run that completed can be reproduced, but run {run_id} ({record.name}) is "
+            f"{record.tags.get(tag.OUTCOME, record.status.lower())}"
+        )
+    with tempfile.TemporaryDirectory(prefix="ocr-sweep-") as name:
+        folder = Path(name)
+        _require_settings(tracker, record, folder)
+        return Past(
+            record=record,
+            config=read_config(tracker.artifact(run_id, CONFIG, folder)),
+            provenance=read_json(tracker.artifact(run_id, PROVENANCE, folder)),
+            losses=losses_of(tracker, run_id, folder),
+        )
+
+
+def _require_settings(tracker: Tracker, record: RunRecord, folder: Path) -> None:
+    """Compare the configuration's file with the parameters in the database, whatever its hash says."""
+    path = tracker.unproven(record.run_id, CONFIG, folder)
+    if path is None:
+        return
+    try:
+        params = as_params(run_params(read_config(path)))
+    except (ValueError, OSError):
+        return  # it is damaged, and its hash will say so
+    for name, value in params.items():
+        known = record.params.get(name)
+        if known is not None and known != value:
+            raise IntegrityError(
+                f"{CONFIG} of run {record.run_id} ({record.name}) was changed after its training: "
+                f"{name} is {value} in the file and {known} in the database; restore the file, and reproduce it again"
+            )
