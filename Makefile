@@ -6,6 +6,7 @@ RUN    ?=
 REPAIR ?=
 MODEL  ?=
 SCALE  ?=
+SINCE  ?=
 STEPS  ?=
 CHECKOUT ?=
 STAGE  ?= production
@@ -15,7 +16,7 @@ STAMP  := .venv/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep watch stop status ui dashboard compare promote rollback reproduce doctor lint check test clean
+.PHONY: help setup sweep watch stop status ui dashboard compare report promote rollback reproduce doctor lint check test clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -55,6 +56,9 @@ dashboard: $(STAMP) ## optuna-dashboard over this project's studies, on this mac
 	@$(BIN)/python -c 'import optuna_dashboard' 2>/dev/null || \
 		$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dashboard]'
 	@$(BIN)/ocr-sweep dashboard --port $(or $(PORT),8080)
+
+report: $(STAMP) ## slides and a work log of what was tried lately and what it taught: make report SINCE=2w
+	@$(BIN)/ocr-sweep report $(if $(SINCE),--since $(SINCE))
 
 compare: $(STAMP) ## a page that sets a study's arms side by side: make compare STUDY=backbones
 	@$(call need,STUDY,a study,make compare STUDY=backbones)

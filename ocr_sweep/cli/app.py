@@ -22,6 +22,7 @@ from ocr_sweep.cli import (
     models,
     models_change,
     project,
+    report,
     runs,
     sweep,
     sweep_status,
@@ -60,6 +61,7 @@ corpus.app.command("show")(corpus_clean.show)
 app.command("ui")(project.ui)
 app.command("dashboard")(project.dashboard)
 app.command("doctor")(doctor.doctor)
+app.command("report")(report.report)
 
 _BUG = 1
 _INTERRUPTED = 130

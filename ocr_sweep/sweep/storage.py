@@ -78,6 +78,18 @@ def find_verdict(study_name: str, paths: Paths) -> dict[str, Any] | None:
         return verdict
 
 
+def find_study_trials(study_name: str, paths: Paths) -> list[optuna.trial.FrozenTrial]:
+    """The trials of a study as Optuna has them; none where it does not know the study."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if paths.optuna_url.startswith("sqlite:///") and not (paths.mlruns / "optuna.db").exists():
+        return []
+    with storage_errors(paths.optuna_url):
+        storage = optuna.storages.RDBStorage(paths.optuna_url)
+        if study_name not in optuna.get_all_study_names(storage):
+            return []
+        return optuna.load_study(study_name=study_name, storage=storage).get_trials(deepcopy=False)
+
+
 def tell(url: str, study: str, trial: int, state: str, value: float | None, run_id: str) -> None:
     """Tell how a trial ended whose end is recorded everywhere else; telling twice is telling once.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,8 @@ class RunRecord:
     params: dict[str, str]
     metrics: dict[str, float]
     deleted: bool = False  # in MLflow, which keeps it until somebody collects garbage
+    started: datetime | None = None  # UTC
+    ended: datetime | None = None  # UTC; None while it runs
 
     @classmethod
     def of(cls, run: Run) -> RunRecord:
@@ -76,6 +79,8 @@ class RunRecord:
             params=dict(run.data.params),
             metrics=dict(run.data.metrics),
             deleted=run.info.lifecycle_stage == "deleted",
+            started=_moment(run.info.start_time),
+            ended=_moment(run.info.end_time),
         )
 
     @property
@@ -109,3 +114,7 @@ class RunRecord:
     def simulated(self) -> bool:
         """Whether its numbers are measured on simulated scans."""
         return self.tags.get(SIMULATED) == "true"
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    return None if not milliseconds else datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -90,7 +90,7 @@ def test_a_real_trial_without_memory_goes_on_in_parts(project: Project, monkeypa
 
 @pytest.fixture
 def small_group(tmp_path: Path) -> Iterator[Path]:
-    """A control group of this machine with 1,500 MB of memory: the trial takes more of them than its engine, so the kernel chooses it."""
+    """A control group of this machine with 1,500 MB of memory: a trial takes more of them than its engine, and is chosen."""
     group = next(filter(None, map(made, ("memory", ""), ("memory.limit_in_bytes", "memory.max"))), None)
     if group is None:
         pytest.skip("this machine lets nobody make a control group with a memory limit")
