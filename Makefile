@@ -7,6 +7,7 @@ REPAIR ?=
 MODEL  ?=
 SCALE  ?=
 SINCE  ?=
+RUNS   ?=
 STEPS  ?=
 CHECKOUT ?=
 STAGE  ?= production
@@ -60,9 +61,9 @@ dashboard: $(STAMP) ## optuna-dashboard over this project's studies, on this mac
 report: $(STAMP) ## slides and a work log of what was tried lately and what it taught: make report SINCE=2w
 	@$(BIN)/ocr-sweep report $(if $(SINCE),--since $(SINCE))
 
-compare: $(STAMP) ## a page that sets a study's arms side by side: make compare STUDY=backbones
-	@$(call need,STUDY,a study,make compare STUDY=backbones)
-	@$(BIN)/ocr-sweep runs compare --study $(STUDY)
+compare: $(STAMP) ## a page that sets a study's arms, or runs, side by side: make compare STUDY=backbones, or RUNS="<id> <id>"
+	@$(if $(RUNS)$(STUDY),,$(call need,STUDY,a study or RUNS="<id> <id>",make compare STUDY=backbones))
+	@$(BIN)/ocr-sweep runs compare $(if $(RUNS),$(RUNS),--study $(STUDY))
 
 promote: $(STAMP) ## put a winner into production: make promote STUDY=unet_aug, or RUN=<id>, STAGE=staging
 	@$(if $(STUDY)$(RUN),,$(call need,STUDY,a study or RUN=<id>,make promote STUDY=unet_aug))

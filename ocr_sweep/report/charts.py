@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from markupsafe import Markup
 
-from ocr_sweep.metrics import Interval
+from ocr_sweep.metrics import Interval, Reliability, reliability
 from ocr_sweep.report.arms import Arm, in_split, standing
 from ocr_sweep.report.svg import Scale, bottom_axis, colour, drawing, left_axis, line, log_padded, mark, padded, text
 from ocr_sweep.report.tables import AccuracyRow
@@ -74,6 +75,41 @@ def _scatter(arms: Sequence[Arm], costs: Sequence[float], unit: Cost, view: Corp
         anchor, shift = ("end", -11) if x > 0.62 * width else ("start", 11)
         parts.append(text(x + shift, up(found.value) + 4, arm.name, "name", anchor))
     return drawing(width, height, f"accuracy on val against {unit.name}", parts)
+
+
+def reliability_chart(arms: Sequence[Arm], view: CorpusView) -> Markup | None:
+    """Accuracy against confidence on val, all counted runs of an arm together; None where no arm knows its confidence.
+
+    References:
+        Guo et al., On calibration of modern neural networks, arXiv:1706.04599.
+    """
+    known = [(arm, found) for arm in arms if (found := _reliability(arm, view)) is not None]
+    if not known:
+        return None
+    width, height, left, bottom = 480, 300, 52, 250
+    across, up = Scale(0.0, 1.0, left, width - 16), Scale(0.0, 1.0, bottom, 30)
+    parts = left_axis(up, left, width - 16, "read right, %", _whole_percent)
+    parts += bottom_axis(across, 30, bottom, "confidence, %; on the dashed line it says what it is worth", _whole_percent)
+    parts.append(line(across(0.0), up(0.0), across(1.0), up(1.0), "zero"))
+    for arm, found in known:
+        filled = [place for place in range(len(found.count)) if found.count[place]]
+        points_of = [(across(float(found.confidence[place])), up(float(found.accuracy[place]))) for place in filled]
+        way = " ".join(f"{x:.1f},{y:.1f}" for x, y in points_of)
+        parts.append(Markup(f'<polyline points="{way}" class="curve {colour(arm.place)}"/>'))
+        parts += [mark(arm.place, x, y, 3.0) for x, y in points_of]
+    return drawing(width, height, "accuracy on val against confidence", parts)
+
+
+def _reliability(arm: Arm, view: CorpusView) -> Reliability | None:
+    confidence, correct = [], []
+    for run in arm.runs:
+        predictions = run.predictions
+        if predictions.confidence is None:
+            return None
+        rows = np.isin(predictions.index, arm.index) & np.isin(predictions.set_id, view.set_ids("val"))
+        confidence.append(predictions.confidence[rows])
+        correct.append(predictions.top5[rows, 0] == predictions.label[rows])
+    return reliability(np.concatenate(confidence), np.concatenate(correct))
 
 
 def curve_charts(arms: Sequence[Arm]) -> list[tuple[str, Markup]]:

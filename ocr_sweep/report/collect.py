@@ -18,9 +18,11 @@ from ocr_sweep.sweep.attempt import PREDICTIONS
 from ocr_sweep.sweep.judge import Verdict
 from ocr_sweep.sweep.storage import find_verdict
 from ocr_sweep.tracking.record import ARM, ARMS, CHOOSES_NOTHING, CORPUS, QUESTION, REPORTED, RunRecord
+from ocr_sweep.tracking.summary_run import summary_of
 from ocr_sweep.tracking.test_readings import openings, read_test, readings
 from ocr_sweep.tracking.tracker import Tracker
 
+_FOLDER = "comparisons"  # among the artifacts of a run
 _CURVES = ("epoch/train_loss", "epoch/val/accuracy_macro")
 
 
@@ -39,9 +41,10 @@ def compare_study(study: str, tracker: Tracker, paths: Paths) -> Comparison:
     title = Title(f"{study}: arms side by side", about.get(QUESTION, ""), about.get(ARMS, "model"), tuple(race))
     chooses = about.get(CHOOSES_NOTHING) != "true"
     reported = ReportedConfig.model_validate_json(about[REPORTED]) if REPORTED in about else None
-    return _write(
+    made = _write(
         paths.reports / f"{study}.html", title, records, tracker, paths, reported=reported, by_arm=True, chooses=chooses
     )
+    return _kept(made, tracker, summary_of(tracker, study))
 
 
 def compare_runs(run_ids: Sequence[str], tracker: Tracker, paths: Paths) -> Comparison:
@@ -56,7 +59,15 @@ def compare_runs(run_ids: Sequence[str], tracker: Tracker, paths: Paths) -> Comp
         raise NotFoundError(f"only complete runs can be compared, but these are not: {', '.join(unfinished)}")
     title = " and ".join(record.name for record in records)
     name = "-".join(record.run_id[:8] for record in records)
-    return _write(paths.reports / f"runs-{name}.html", Title(title), records, tracker, paths, by_arm=False)
+    made = _write(paths.reports / f"runs-{name[:100]}.html", Title(title), records, tracker, paths, by_arm=False)
+    return _kept(made, tracker, records[0].run_id)
+
+
+def _kept(made: Comparison, tracker: Tracker, run_id: str | None) -> Comparison:
+    """Put the page beside what it compares: to the study's summary in the tracking store, or to the first of the runs."""
+    if run_id is not None:
+        tracker.upload_file(run_id, made.page, _FOLDER)
+    return made
 
 
 def _write(

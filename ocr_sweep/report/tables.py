@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,18 @@ from numpy.typing import NDArray
 
 from ocr_sweep.metrics import Interval
 from ocr_sweep.report.arms import Arm, in_split, standing
+from ocr_sweep.report.characters import Character, character
 from ocr_sweep.report.runs import ComparedRun
 from ocr_sweep.report.words import COSTS, amount
 from ocr_sweep.store import CLASS_GROUPS, CorpusView, class_group
 
+_PAIRS = 8
+_CALIBRATION = {
+    "val/ece": ("calibration error: distance of confidence and accuracy, mean over images", "{:.3f}"),
+    "val/nll": ("negative log-likelihood, nats per image", "{:.3f}"),
+    "calibration/temperature": ("temperature by which logits are divided", "{:.2f}"),
+    "val/accuracy_confusable": ("told from all that look alike, share of the images", "{:.3f}"),
+}
 _GROUP_MEANING = {
     "unseen": "no real training image",
     "few": "1 to 19 real training images",
@@ -32,6 +41,8 @@ class AccuracyRow:
     num_images: int
     num_classes: int
     intervals: tuple[Interval, ...]  # by arm
+    lead: Interval | None = None  # of the best arm over the second, image by image; None where there is one arm
+    characters: tuple[Character, ...] = ()  # that it is about
 
 
 def accuracy_rows(arms: Sequence[Arm], view: CorpusView, split: str) -> list[AccuracyRow]:
@@ -52,9 +63,43 @@ def accuracy_rows(arms: Sequence[Arm], view: CorpusView, split: str) -> list[Acc
 
 
 def _row(arms: Sequence[Arm], name: str, note: str, chosen: NDArray[np.bool_], *, macro: bool = True) -> AccuracyRow:
-    found = standing(arms, chosen, macro=macro) if chosen.any() else None
-    intervals = tuple(found.accuracy(place).share() for place in range(len(arms))) if found is not None else ()
-    return AccuracyRow(name, note, int(chosen.sum()), len(np.unique(arms[0].label[chosen])), intervals)
+    if not chosen.any():
+        return AccuracyRow(name, note, 0, 0, ())
+    found = standing(arms, chosen, macro=macro)
+    intervals = tuple(found.accuracy(place).share() for place in range(len(arms)))
+    lead = found.difference(0, 1).interval() if len(arms) > 1 else None
+    return AccuracyRow(name, note, int(chosen.sum()), len(np.unique(arms[0].label[chosen])), intervals, lead)
+
+
+def confusable_rows(arms: Sequence[Arm], view: CorpusView) -> list[AccuracyRow]:
+    """The pairs of characters that all arms together mix up most on val: how much of both is read right."""
+    val = in_split(arms[0], view, "val")
+    mixed: Counter[tuple[int, int]] = Counter()
+    for arm in arms:
+        for predicted in arm.predicted:
+            wrong = val & (predicted >= 0) & (predicted != arm.label)
+            ends = (one(arm.label[wrong], predicted[wrong]).tolist() for one in (np.minimum, np.maximum))
+            mixed.update(zip(*ends, strict=True))
+    ranked = sorted(mixed, key=lambda pair: (-mixed[pair], pair))
+    label = arms[0].label
+    rows = []
+    for one, other in ranked[:_PAIRS]:
+        chosen = val & ((label == one) | (label == other))
+        if len(np.unique(label[chosen])) == 2:
+            both = (character(view, one), character(view, other))
+            row = _row(arms, f"{both[0].code} and {both[1].code}", f"mixed up {mixed[one, other]} times", chosen)
+            rows.append(replace(row, characters=both))
+    return rows
+
+
+def calibration_rows(arms: Sequence[Arm]) -> list[tuple[str, list[str]]]:
+    """How far each arm's confidence can be believed on val, mean over its counted runs; nothing of runs that do not know."""
+    rows = [(name, [arm.metric(metric) for arm in arms], form) for metric, (name, form) in _CALIBRATION.items()]
+    return [
+        (name, ["not measured" if value is None else form.format(value) for value in values])
+        for name, values, form in rows
+        if any(value is not None for value in values)
+    ]
 
 
 def config_rows(arms: Sequence[Arm]) -> list[tuple[str, list[str]]]:

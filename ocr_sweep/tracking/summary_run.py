@@ -56,6 +56,17 @@ def write_summary(
     return run_id
 
 
+def summary_of(tracker: Tracker, study: str) -> str | None:
+    """The run that is the study's summary; None where it has none yet."""
+    with tracking_errors(tracker.client.tracking_uri):
+        known = tracker.client.get_experiment_by_name(study)
+        if known is None:
+            return None
+        text = f"tags.`{KEY}` = '{_key(study)}'"
+        found = tracker.client.search_runs([known.experiment_id], filter_string=text, max_results=1)
+    return found[0].info.run_id if found else None
+
+
 def made_of(tracker: Tracker, experiment_id: str, study: str) -> str:
     """What the study's summary was made from, as its maker said; "" where there is no whole one."""
     with tracking_errors(tracker.client.tracking_uri):

@@ -13,8 +13,9 @@ from ocr_sweep.metrics import group_accuracies, macro_accuracy
 from ocr_sweep.report import ComparedRun, Title, write_comparison
 from ocr_sweep.report.arms import gather_arms
 from ocr_sweep.report.characters import changes, pairs
+from ocr_sweep.report.charts import reliability_chart
 from ocr_sweep.report.svg import Scale, padded
-from ocr_sweep.report.tables import accuracy_rows, config_rows, cost_rows
+from ocr_sweep.report.tables import accuracy_rows, calibration_rows, config_rows, confusable_rows, cost_rows
 from ocr_sweep.store import CorpusView
 
 MakeRun = Callable[..., ComparedRun]
@@ -64,7 +65,7 @@ class TestPage:
     ) -> None:
         headings = re.findall(r"<h2>(.*?)</h2>", page(tmp_path, runs, simulated))
         about = [heading for heading in headings if re.search("ccuracy|val|test", heading)]
-        assert len(about) == 5 and all("(simulated)" in heading for heading in about)
+        assert len(about) == 6 and all("(simulated)" in heading for heading in about)
         assert "simulated" not in page(tmp_path, runs, view)
 
     def test_the_verdict_comes_first(self, tmp_path: Path, runs: list[ComparedRun], view: CorpusView) -> None:
@@ -174,3 +175,32 @@ def test_scales_map_and_tick() -> None:
     np.testing.assert_allclose(log.ticks(), [1, 2, 5, 10, 20, 50, 100])
     low, high = padded([3.0, 3.0])
     assert low < 3.0 < high
+
+
+class TestConfusable:
+    """Pairs, and what confidence is worth."""
+
+    def test_the_lead_of_a_pair_is_paired(self, make_run: MakeRun, view: CorpusView) -> None:
+        arms = gather_arms([make_run("good", 0.1), make_run("bad", 0.3)], view)
+        rows = confusable_rows(arms, view)
+        assert len(rows) == 8 and rows[0].note == "mixed up 4 times" and rows[0].num_images == 20
+        for row in rows:
+            assert row.lead is not None and row.lead.value == pytest.approx(0.2)
+            assert [found.value for found in row.intervals] == pytest.approx([0.9, 0.7])
+
+    def test_one_arm_leads_nobody(self, make_run: MakeRun, view: CorpusView) -> None:
+        arms = gather_arms([make_run("good", 0.1)], view)
+        assert all(row.lead is None for row in [*confusable_rows(arms, view), *accuracy_rows(arms, view, "val")])
+        assert confusable_rows(gather_arms([make_run("perfect", 0.0)], view), view) == []
+
+    def test_confidence_is_drawn_where_it_is_known(self, make_run: MakeRun, view: CorpusView, tmp_path: Path) -> None:
+        run = make_run("sure", 0.2)
+        arms = gather_arms([run], view)
+        assert reliability_chart(arms, view) is None and calibration_rows(arms) == []
+        sure = replace(run.predictions, confidence=np.full(len(run.predictions.index), 0.95, np.float32))
+        run = replace(run, predictions=sure, metrics={**run.metrics, "val/ece": 0.15})
+        arms = gather_arms([run], view)
+        chart = str(reliability_chart(arms, view))
+        assert chart.count('class="mark a0"') == 1, "all images are in one bin"
+        assert calibration_rows(arms)[0][1] == ["0.150"]
+        assert "Confidence against accuracy" in page(tmp_path, [run], view)
