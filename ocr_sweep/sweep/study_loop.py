@@ -33,6 +33,7 @@ from ocr_sweep.tracking import record
 from ocr_sweep.tracking.provenance import provenance
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
+from ocr_sweep.tracking.ui_view import VIEW_TAG, shared_view
 from ocr_sweep.training.calibration import check_calibration
 from ocr_sweep.training.feed import training_indices
 
@@ -136,6 +137,7 @@ def _about(study: StudyConfig) -> dict[str, str]:
     """What the study's experiment keeps of the study's file."""
     about = {record.QUESTION: study.question, record.ARMS: study.arms or "model"}
     about |= {record.CHOOSES_NOTHING: str(study.chooses_nothing).lower()}
+    about |= {VIEW_TAG: shared_view(study.metric, study.ordered_search(), by_arm=study.arms is not None)}
     return about | ({record.REPORTED: study.reported.model_dump_json()} if study.reported else {})
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.errors import ConflictError, StoreError
 from ocr_sweep.tracking.mlflow_client import connect, is_embedded, without_password
+from ocr_sweep.tracking.ui_view import VIEW_TAG, link
 
 HOST = "127.0.0.1"
 _PATIENCE = 90.0  # seconds until the server must answer a real question
@@ -42,7 +43,7 @@ def serve(paths: Paths, port: int, ready: Callable[[str, dict[str, str]], None])
     )
 
     def answers(address: str) -> None:
-        links = {e.name: f"{address}/#/experiments/{e.experiment_id}/runs?workflowType=machine_learning" for e in experiments}
+        links = {e.name: link(address, e.experiment_id, shared=VIEW_TAG in e.tags) for e in experiments}
         ready(address, {name: link for name, link in links.items() if name != "Default"})
 
     serve_until_interrupted("MLflow", _command(paths, port), _environment(), paths.mlruns / "ui.log", question, answers)
