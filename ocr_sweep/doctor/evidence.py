@@ -22,7 +22,7 @@ from ocr_sweep.doctor.violation import Violation
 from ocr_sweep.doctor.work import Folder, folders, is_held, is_run
 from ocr_sweep.errors import NotFoundError
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class RunFiles:
@@ -52,7 +52,7 @@ class RunFiles:
         """The configuration as plain data; None where it cannot be read."""
         content = self.artifacts.read(words.CONFIG)
         try:
-            found = yaml.load(content or b"", Loader=_LOADER)  # the safe one, in C where it is built
+            found = yaml.load(content or b"", Loader=_SafeLoader)  # the safe one, in C where it is built
         except yaml.YAMLError:
             return None
         return found if isinstance(found, dict) else None
