@@ -8,6 +8,7 @@ MODEL  ?=
 SCALE  ?=
 SINCE  ?=
 RUNS   ?=
+GROW   ?=
 STEPS  ?=
 CHECKOUT ?=
 STAGE  ?= production
@@ -35,9 +36,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m compileall -q ocr_sweep
 	@touch $@
 
-sweep: $(STAMP) ## run a study, or go on with it: make sweep STUDY=unet_aug, or SCALE=gpu
+sweep: $(STAMP) ## run a study, or go on with it: make sweep STUDY=unet_aug, or SCALE=gpu, GROW=1
 	@$(call need,STUDY,a study,make sweep STUDY=unet_aug)
-	@$(BIN)/ocr-sweep sweep run $(STUDY) $(if $(SCALE),--scale $(SCALE))
+	@$(BIN)/ocr-sweep sweep run $(STUDY) $(if $(SCALE),--scale $(SCALE)) $(if $(GROW),--grow)
 
 watch: $(STAMP) ## look at a study that runs in another terminal or in the background: make watch STUDY=unet_aug
 	@$(call need,STUDY,a study,make watch STUDY=unet_aug)

@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from store_files import save_store
 
+from ocr_sweep.config.dotted import put
 from ocr_sweep.config.fingerprint import fingerprint
 from ocr_sweep.config.loss import LossConfig
 from ocr_sweep.config.optim import OptimConfig
-from ocr_sweep.config.study import put
 from ocr_sweep.config.training import TrainingConfig
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.store import CorpusView, Source

@@ -25,6 +25,7 @@ from ocr_sweep.cli import (
     report,
     runs,
     sweep,
+    sweep_past,
     sweep_status,
     sweep_watch,
 )
@@ -51,6 +52,8 @@ sweep.app.command("watch")(sweep_watch.watch)
 sweep.app.command("status")(sweep_status.status)
 sweep.app.command("stop")(sweep_watch.stop)
 sweep.app.command("logs")(sweep_status.logs)
+sweep.app.command("replay")(sweep_past.replay)
+sweep.app.command("history")(sweep_past.history)
 app.add_typer(runs.app, name="runs", help="Past trainings: list, compare and reproduce them.")
 app.add_typer(models.app, name="models", help="Registered models: what is in production, what was, and how it gets there.")
 models.app.command("promote")(models_change.promote)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from ocr_sweep.config.study import StudyConfig
     from ocr_sweep.registry.register import Version
     from ocr_sweep.sweep.study_loop import StudyEnd
 
@@ -18,6 +19,9 @@ app = typer.Typer(no_args_is_help=True)
 def run(
     study: Annotated[str, typer.Argument(help="A study's name (a file in sweeps/) or the path of a study file.")],
     scale: Annotated[str | None, typer.Option(help="One of the file's `scales:`, e.g. gpu; without it, the first.")] = None,
+    grow: Annotated[
+        bool, typer.Option("--grow", help="Go on with a new version of a study whose space, base or code has changed.")
+    ] = False,
 ) -> None:
     """Run a study, or go on with it: corpus, trials, confirmation, winner in the registry.
 
@@ -39,16 +43,17 @@ def run(
     from ocr_sweep.tracking.tracker import Tracker
 
     with LiveBoard(console, paths, study=config.name, metric=config.metric) as board:
-        end = run_study(config, paths, board)
+        end = run_study(config, paths, board, grows=grow)
     tracker = Tracker.open(paths)
     winner = tracker.run(end.verdict.run_id)
     version = register(tracker, paths, winner)
     read_test(tracker, [winner], "verdict")
-    _report(end, version, openings(readings(tracker.runs()), end.view.fingerprint))
+    _report(config, end, version, openings(readings(tracker.runs()), end.view.fingerprint))
 
 
-def _report(end: StudyEnd, version: Version, opened: str) -> None:
+def _report(config: StudyConfig, end: StudyEnd, version: Version, opened: str) -> None:
     from ocr_sweep.cli.console import console, simulated_mark
+    from ocr_sweep.cli.search_tables import front_table, means_table
     from ocr_sweep.cli.tables import trials_table, with_interval
     from ocr_sweep.sweep.forks import forks_sentence
 
@@ -57,8 +62,14 @@ def _report(end: StudyEnd, version: Version, opened: str) -> None:
     record = next(record for record in end.records if record.run_id == verdict.run_id)
     low, high = 100 * verdict.interval.low, 100 * verdict.interval.high
     console.print(trials_table(list(end.records), verdict.metric))
+    if config.repeats > 1:
+        console.print(means_table(config, end.records))
+    if config.against is not None:
+        console.print(front_table(config, end.records))
     if saved := forks_sentence(end.records):
         console.print(f"shared    {saved}")
+    if end.audit is not None:
+        console.print(f"pruner    {end.audit.sentence}")
     for line in verdict.race_lines():
         console.print(f"race      {line}", markup=False)
     console.print(f"verdict   {verdict.sentence}{mark}")

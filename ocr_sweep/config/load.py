@@ -12,17 +12,12 @@ from pydantic import BaseModel, ValidationError
 
 from ocr_sweep.config.charset_file import read_charset_file
 from ocr_sweep.config.corpus import CorpusConfig
+from ocr_sweep.config.dotted import get, put
 from ocr_sweep.config.gate import GateConfig
 from ocr_sweep.config.messages import explain, unknown_key
 from ocr_sweep.config.scale import apply_scale
-from ocr_sweep.config.study import (
-    CategoricalRange,
-    Range,
-    StudyConfig,
-    contains,
-    get,
-    put,
-)
+from ocr_sweep.config.space import CategoricalRange, Range, contains
+from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.config.yaml_file import Document, Key, Mark, is_file, read_yaml
 from ocr_sweep.errors import ConfigError, NotFoundError, OcrSweepError
@@ -251,8 +246,9 @@ def _base_problem(path: str, space: Range, base: dict[str, Any]) -> Iterator[str
         except ValueError as error:
             yield f"the base's value {error}, because trial 0 is the base; add it or change the base"
     elif not contains(space, value := get(base, path)):
+        steps = "" if space.step in (None, 1) else f" on a step of {space.step:g}"
         yield (
-            f"the base's value {value} must lie in [{space.low:g}, {space.high:g}], because trial 0 is the base; "
+            f"the base's value {value} must lie in [{space.low:g}, {space.high:g}]{steps}, because trial 0 is the base; "
             "widen the range or change the base"
         )
 

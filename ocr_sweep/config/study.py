@@ -2,86 +2,19 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ocr_sweep.config.block import Identifier, Strict
+from ocr_sweep.config.dotted import get, put
+from ocr_sweep.config.pruner import PrunerConfig, pruner_problem
+from ocr_sweep.config.sampler import SamplerConfig, sampler_problem
+from ocr_sweep.config.space import CategoricalRange, Range, is_active
 from ocr_sweep.config.trial import TrialConfig
 
-Scalar = bool | int | float | str | None
-
-
-class _Range(Strict):
-    when: dict[str, str | bool | int] = Field(default_factory=dict)  # search path -> choice under which this one exists
-
-
-class FloatRange(_Range):
-    """A real number between two ends, both included."""
-
-    type: Literal["float"]
-    low: float
-    high: float
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        _check_ends(self.low, self.high, self.log)
-        return self
-
-
-class IntRange(_Range):
-    """A whole number between two ends, both included."""
-
-    type: Literal["int"]
-    low: int
-    high: int
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        _check_ends(self.low, self.high, self.log)
-        return self
-
-
-class CategoricalRange(_Range):
-    """One of several values; a value that came from a file is a whole block and goes by the file's stem."""
-
-    type: Literal["categorical"]
-    choices: list[Scalar | dict[str, Any]] = Field(min_length=2)
-    labels: list[bool | int | float | str] = Field(default_factory=list)  # filled in when the file is read
-
-    def label_of(self, path: str, trial: Mapping[str, Any]) -> bool | int | float | str:
-        """The name under which Optuna and MLflow know the choice that a trial holds at a path.
-
-        Args:
-            trial: plain data of a whole trial.
-
-        Raises:
-            ValueError: its value is none of the choices.
-        """
-        value = _completed(trial, path, get(trial, path))
-        for choice, label in zip(self.choices, self.labels, strict=True):
-            if _completed(trial, path, choice) == value and isinstance(choice, bool) == isinstance(value, bool):
-                return label
-        raise ValueError(f"must be one of the choices {', '.join(map(str, self.labels))}")
-
-    def choice_of(self, label: Any) -> Any:
-        """The value behind a label."""
-        return self.choices[self.labels.index(label)]
-
-
-Range = Annotated[FloatRange | IntRange | CategoricalRange, Field(discriminator="type")]
-
-
-def _check_ends(low: float, high: float, log: bool) -> None:
-    if low > high:
-        raise ValueError(f"`low <= high` must hold, but got (low={low:g}, high={high:g}); swap them")
-    if log and low <= 0:
-        raise ValueError(f"`low > 0` must hold when log is true, but got (low={low:g}); raise low or leave log out")
+Cost = Literal["cost/latency_ms", "cost/onnx_bytes", "cost/parameters"]
 
 
 class ConfirmConfig(Strict):
@@ -96,22 +29,6 @@ class ConfirmConfig(Strict):
         if "min_seeds" in self.model_fields_set and self.min_seeds > self.seeds:
             raise ValueError(f"`min_seeds <= seeds` must hold, but got (min_seeds={self.min_seeds}, seeds={self.seeds})")
         return self
-
-
-class SamplerConfig(Strict):
-    """How trials are proposed."""
-
-    kind: Literal["tpe", "random"]
-    seed: int = Field(ge=0, lt=2**31)
-    startup_trials: int = Field(default=5, ge=1, le=10_000)  # random trials before TPE begins
-
-
-class PrunerConfig(Strict):
-    """How hopeless trials are stopped."""
-
-    kind: Literal["none", "median", "hyperband"]
-    warmup_epochs: int = Field(default=2, ge=1, le=10_000)  # no trial is stopped before
-    startup_trials: int = Field(default=4, ge=1, le=10_000)  # median: no trial is stopped before so many are finished
 
 
 class ReportedConfig(Strict):
@@ -131,6 +48,9 @@ class ReportedConfig(Strict):
         return values
 
 
+IDENTITY = ("name", "base", "metric", "direction", "against", "repeats", "arms", "sampler", "pruner", "search")
+
+
 class StudyConfig(Strict):
     """One study, as a person wrote it."""
 
@@ -139,6 +59,8 @@ class StudyConfig(Strict):
     base: TrialConfig  # trial 0, untouched
     metric: str  # of the validation sets; trials are compared by it
     direction: Literal["maximize", "minimize"]
+    against: Cost | None = None  # a second number, to be minimised: the end shows which trials are best at each cost
+    repeats: int = Field(default=1, ge=1, le=100)  # seeds of each trial, and folds where the corpus has them; their mean counts
     trials: int = Field(ge=1, le=100_000)  # finished trials, resumed sessions counted in
     # trials at a time, if GPUs and memory allow; null: as many as the cores hold, too, at `training.threads` x `training.devices`
     workers: int | None = Field(default=None, ge=1, le=1024)
@@ -184,6 +106,16 @@ class StudyConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _search_is_possible(self) -> Self:
+        problems = [
+            sampler_problem(self.sampler, self.search),
+            pruner_problem(self.pruner, repeats=self.repeats, against=self.against),
+        ]
+        if any(problems):
+            raise ValueError("; ".join(problem for problem in problems if problem))
+        return self
+
+    @model_validator(mode="after")
     def _a_shared_gpu_is_one(self) -> Self:
         if self.gpu_share < 1 and self.base.training.devices > 1:
             raise ValueError(
@@ -197,6 +129,13 @@ class StudyConfig(Strict):
         """How many arms are compared; 0 where the study names none."""
         space = self.search[self.arms] if self.arms else None
         return len(space.choices) if isinstance(space, CategoricalRange) else 0
+
+    @property
+    def shared(self) -> tuple[str, list[bool | int | float | str]]:
+        """The search path whose choices each get a share of the trials, and their labels: the arms, or else whole networks."""
+        path = self.arms or "model"
+        space = self.search.get(path)
+        return path, space.labels if isinstance(space, CategoricalRange) and not space.when else []
 
     @property
     def choices(self) -> list[str]:
@@ -250,7 +189,8 @@ class StudyConfig(Strict):
     def identity(self) -> dict[str, Any]:
         """What may not change while the study lives; budgets and words may."""
         data = self.model_dump(mode="json")
-        return {key: data[key] for key in ("name", "base", "metric", "direction", "sampler", "pruner", "search")}
+        del data["pruner"]["audit"]
+        return {key: data[key] for key in IDENTITY}
 
 
 def metric_names(base: TrialConfig) -> list[str]:
@@ -258,60 +198,3 @@ def metric_names(base: TrialConfig) -> list[str]:
     corpus = base.corpus
     sets = [s.name for s in corpus.scanned if s.split.val > 0] + [s.name for s in corpus.simulated if s.val_per_class > 0]
     return ["val/accuracy_macro", "val/accuracy", *(f"val/{name}/accuracy" for name in sets)]
-
-
-def is_active(space: Range, params: Mapping[str, Any]) -> bool:
-    """Whether a parameter exists under the choices made so far."""
-    return all(params.get(path) == label for path, label in space.when.items())
-
-
-def get(data: Any, path: str) -> Any:
-    """The value at a dotted path.
-
-    Raises:
-        KeyError: the path names nothing.
-    """
-    for key in path.split("."):
-        if not isinstance(data, dict) or key not in data:
-            raise KeyError(path)
-        data = data[key]
-    return data
-
-
-def put(data: dict[str, Any], path: str, value: Any) -> None:
-    """Replace the value at a dotted path that exists."""
-    *parents, last = path.split(".")
-    for key in parents:
-        data = data[key]
-    assert last in data, path
-    data[last] = copy.deepcopy(value)
-
-
-def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested blocks as dotted keys; lists stay whole."""
-    flat: dict[str, Any] = {}
-    for key, value in data.items():
-        if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _completed(trial: Mapping[str, Any], path: str, value: Any) -> Any:
-    """A value as the trial would hold it: a block has every key then, those that may be left out, too."""
-    if not isinstance(value, Mapping):
-        return value
-    data = copy.deepcopy(dict(trial))
-    put(data, path, value)
-    try:
-        return get(TrialConfig.model_validate(data).model_dump(), path)
-    except ValidationError:
-        return value  # what is wrong with it is reported elsewhere
-
-
-def contains(space: Range, value: Any) -> bool:
-    """Whether a value lies in a numeric range."""
-    assert not isinstance(space, CategoricalRange)
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return number and space.low <= value <= space.high

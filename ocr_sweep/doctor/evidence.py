@@ -98,7 +98,9 @@ class StudyEvidence:
         return found
 
     def run_of(self, trial: Trial) -> Run | None:
-        """The one current run of a trial's search; None where there is none, or more than one."""
+        """The one current run of a trial's search; None where there is none, or more than one, or the trial has repeats."""
+        if trial.fenced or self.repeats > 1:
+            return None
         found = self.by_key.get(f"{trial.number:04d}-search", [])
         return found[0] if len(found) == 1 else None
 
@@ -117,6 +119,16 @@ class StudyEvidence:
     def metric(self) -> str:
         """What trials are compared by."""
         return str(self.optuna.identity.get("metric", "")) if self.optuna else ""
+
+    @property
+    def repeats(self) -> int:
+        """So many trainings are one trial of the search."""
+        return int(self.optuna.identity.get("repeats", 1)) if self.optuna else 1
+
+    @property
+    def against(self) -> str:
+        """The second number that trials are compared by; empty where there is none."""
+        return str(self.optuna.identity.get("against") or "") if self.optuna else ""
 
     @property
     def again(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from ocr_sweep.doctor import words
 from ocr_sweep.doctor.records import Study, Trial
 from ocr_sweep.doctor.sql import reading, rows, sqlite_file
 
@@ -22,9 +23,23 @@ def read_studies(url: str, only: str | None = None) -> list[Study]:
     if file is not None and not file.exists():
         return []
     with reading(url) as database:
-        named = {name: number for number, name in rows(database, "SELECT study_id, study_name FROM studies")}
-        chosen = {name: number for name, number in sorted(named.items()) if only in (None, name)}
-        return [_study(database, name, number) for name, number in chosen.items()]
+        current = _current(database)
+        return [_study(database, name, number) for name, number in sorted(current.items()) if only in (None, name)]
+
+
+def _current(database: Connection) -> dict[str, int]:
+    """The number of each study in the database; of one that has grown (`name`, `name@2`) that of its latest version."""
+    named = {name: number for number, name in rows(database, "SELECT study_id, study_name FROM studies")}
+    written = rows(database, "SELECT study_id, study_user_attributes.key FROM study_user_attributes")
+    made = {number for number, key in written if key == words.VERSION}
+    versions: dict[str, dict[int, int]] = {}
+    for stored, number in named.items():
+        name, _, version = stored.rpartition("@")
+        if name not in named or not version.isdecimal():
+            versions.setdefault(stored, {})[1] = number
+        elif number in made:
+            versions.setdefault(name, {})[int(version)] = number
+    return {name: found[max(found)] for name, found in versions.items() if 1 in found}
 
 
 def _study(database: Connection, name: str, number: int) -> Study:
@@ -49,15 +64,15 @@ def _trials(database: Connection, study: int) -> list[Trial]:
     attributes = _by_trial(database, known, "SELECT trial_id, trial_user_attributes.key, value_json FROM trial_user_attributes")
     params = _by_trial(database, known, "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params")
     steps = _by_trial(database, known, "SELECT trial_id, step, intermediate_value FROM trial_intermediate_values")
-    values = _by_trial(database, known, "SELECT trial_id, value, value_type FROM trial_values")
+    values = _by_trial(database, known, "SELECT trial_id, objective, value, value_type FROM trial_values")
     return [
         Trial(
             number=number,
             state=state,
             start=str(start or ""),
             end=str(end or ""),
-            value=values[trial][0][0] if values[trial] else None,
-            finite=all(kind == "FINITE" for _, kind in values[trial]),
+            value=min(values[trial])[1] if values[trial] else None,
+            finite=all(kind == "FINITE" for *_, kind in values[trial]),
             params={name: _decoded(value, json.loads(kind)) for name, value, kind in params[trial]},
             intermediate={int(step): float("nan") if value is None else value for step, value in steps[trial]},
             attributes={key: json.loads(value) for key, value in attributes[trial]},

@@ -33,7 +33,12 @@ class Trial:
     @property
     def ran(self) -> bool:
         """Whether it belongs to the budget: one that contradicted itself never ran."""
-        return words.CONTRADICTION not in self.attributes
+        return words.CONTRADICTION not in self.attributes and not self.fenced
+
+    @property
+    def fenced(self) -> bool:
+        """Whether it is no part of the study any more, since that has grown."""
+        return words.FENCED in self.attributes
 
 
 @dataclass(frozen=True)

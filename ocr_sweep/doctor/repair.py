@@ -154,6 +154,12 @@ def _telling(study: StudyEvidence, trial: Trial, run: Run, paths: Paths) -> Iter
     value = run.last(study.metric) if run.outcome == "complete" else None
     if run.outcome == "complete" and (value is None or not math.isfinite(value) or damage_of(study, run)):
         return
+    values = None if value is None else [value]
+    if values is not None and study.against:
+        cost = run.last(study.against)
+        if cost is None:
+            return
+        values.append(cost)
     state = words.STATE[run.outcome]
     after = state if value is None else f"{state}, {study.metric} {value!r}"
     yield Change(
@@ -161,7 +167,7 @@ def _telling(study: StudyEvidence, trial: Trial, run: Run, paths: Paths) -> Iter
         f"trial {trial.number} of {study.name}",
         trial.state,
         after,
-        lambda: tell(paths.optuna_url, study.name, trial.number, state, value, run.run_id),
+        lambda: tell(paths.optuna_url, study.name, trial.number, state, values, run.run_id),
     )
 
 

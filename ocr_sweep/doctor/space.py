@@ -8,10 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ocr_sweep.config.dotted import flatten
 from ocr_sweep.config.fingerprint import canonical_json
 from ocr_sweep.config.load import load_study, scales_of
 from ocr_sweep.config.paths import Paths
-from ocr_sweep.config.study import CategoricalRange, FloatRange, Range, StudyConfig, contains, flatten
+from ocr_sweep.config.space import CategoricalRange, FloatRange, Range, contains
+from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.doctor import words
 from ocr_sweep.doctor.evidence import StudyEvidence
@@ -22,6 +24,7 @@ from ocr_sweep.errors import OcrSweepError
 _PARAM_LENGTH = 500  # MLflow's values are cut after so many characters
 _FRESH = ("seed", "training.fold")  # what a confirming training changes
 _NOT_IN_THE_IDENTITY = {"question": "?", "trials": 1, "confirm": {"top": 1, "seeds": 1}}
+_NOT_IN_THE_FILE = ("corpus_fingerprint", "code")
 _RESTORE = "restore the store that was changed from a backup"
 
 
@@ -43,7 +46,7 @@ def _declared(study: StudyEvidence) -> StudyConfig | None:
         return None
     try:
         return StudyConfig.model_validate(
-            {key: value for key, value in study.optuna.identity.items() if key != "corpus_fingerprint"} | _NOT_IN_THE_IDENTITY
+            {key: value for key, value in study.optuna.identity.items() if key not in _NOT_IN_THE_FILE} | _NOT_IN_THE_IDENTITY
         )
     except ValidationError:
         return None
@@ -65,14 +68,14 @@ def _holds(space: Range, value: Any) -> bool:
 
 
 def _trained_as_proposed(study: StudyEvidence, config: StudyConfig) -> Iterator[Violation]:
-    """I10: the base with the proposal put in is the configuration under seal; confirming ones differ in seed and fold alone."""
+    """I10: the base with the proposal put in is the configuration under seal; further ones differ in seed and fold alone."""
     proposals = {trial.number: trial for trial in study.trials if trial.finished and trial.ran}
     for run in study.complete if not study.quick else ():
         trial, files = proposals.get(run.trial), study.files.get(run.run_id)
         if trial is None or files is None or files.config is None or not all(_holds_all(config, trial)):
             continue
         wanted, came = _proposed(config, trial), _completed(files.config)
-        free = () if run.role == "search" else _FRESH
+        free = () if run.tags.get(words.KEY, "").endswith("-search") else _FRESH
         differing = [key for key in sorted({*wanted, *came}) if wanted.get(key) != came.get(key) and key not in free]
         if differing and came:
             key = differing[0]
@@ -135,7 +138,7 @@ def _one_corpus(study: StudyEvidence) -> Iterator[Violation]:
     wanted = str(study.optuna.identity.get("corpus_fingerprint", "")) if study.optuna else ""
     for run in study.runs:
         came = run.tags.get(words.CORPUS, "")
-        if wanted and run.current and run.role != "reproduce" and came != wanted:
+        if wanted and run.current and run.role != "reproduce" and words.FENCED not in run.tags and came != wanted:
             what = f"all runs of a study must learn from corpus {wanted[:12]}, but this one did from {came[:12] or 'none'}"
             yield study.wrong(
                 "I11", run.where, what, "give the study another name: its numbers cannot be compared with the others"

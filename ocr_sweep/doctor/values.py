@@ -27,6 +27,7 @@ def check_values(study: StudyEvidence, paths: Paths) -> Iterator[Violation]:
     """Compare every number with its twins."""
     yield from _sealed_numbers(study)
     yield from _told_values(study)
+    yield from _told_means(study)
     if not study.quick:
         yield from _recomputed(study, paths)
     yield from _choice(study)
@@ -63,6 +64,21 @@ def _told_values(study: StudyEvidence) -> Iterator[Violation]:
         if trial.value is None or recorded is None or trial.value != recorded:
             what = f"{study.metric} must be one number, but Optuna has {trial.value!r} and MLflow {recorded!r}"
             yield study.wrong("I6", run.where, what, _RESTORE)
+
+
+def _told_means(study: StudyEvidence) -> Iterator[Violation]:
+    """I6: of a trial with repeats, Optuna was told the mean of their numbers."""
+    for trial in study.trials if study.repeats > 1 else ():
+        first = f"{trial.number:04d}-search"
+        keys = [first, *(f"{first}-repeat{number}" for number in range(2, study.repeats + 1))]
+        runs = [run for key in keys for run in study.by_key.get(key, ()) if run.complete]
+        recorded = [value for run in runs if (value := run.last(study.metric)) is not None]
+        if trial.state != "COMPLETE" or trial.value is None or len(recorded) != study.repeats:
+            continue
+        mean = math.fsum(recorded) / len(recorded)
+        if not math.isclose(trial.value, mean, rel_tol=_RELATIVE):
+            what = f"{study.metric} must be the mean of {len(recorded)} repeats, {mean!r}, but Optuna has {trial.value!r}"
+            yield study.wrong("I6", f"trial {trial.number}", what, _RESTORE)
 
 
 def _recomputed(study: StudyEvidence, paths: Paths) -> Iterator[Violation]:
@@ -108,7 +124,7 @@ def _choice(study: StudyEvidence) -> Iterator[Violation]:
     if study.optuna is None:
         return
     direction = str(study.optuna.identity.get("direction", ""))
-    if study.optuna.directions != (direction,):
+    if study.optuna.directions != ((direction, "minimize") if study.against else (direction,)):
         what = f"Optuna must {direction} the study, but has {', '.join(study.optuna.directions) or 'no direction'}"
         yield study.wrong("I7", "the study", what, "restore Optuna's database from a backup")
     for trial in study.trials:
@@ -179,7 +195,7 @@ def _is_of(events: Mapping[int, Mapping[str, float]], name: str, point: Point) -
 def _intermediate(study: StudyEvidence) -> Iterator[Violation]:
     """I9: what the pruner saw is what the curve says."""
     name = f"{_CURVE}{study.metric}"
-    for trial, run in study.settled:
+    for trial, run in study.settled if not study.against else ():
         if not run.deleted and (problem := _differing(trial, _reported(run, name))) is not None:
             step, wanted, came = problem
             what = f"{study.metric} of epoch {step} must be one number, but MLflow has {wanted!r} and Optuna {came!r}"
@@ -187,10 +203,11 @@ def _intermediate(study: StudyEvidence) -> Iterator[Violation]:
 
 
 def _reported(run: Run, name: str) -> dict[int, float]:
-    """The epochs that a pruner hears of: those of a representation that this trial trained itself."""
+    """The epochs that a pruner hears of: those of a representation that this trial trained itself, before its handover."""
     second = {point.step for point in run.metrics.get("epoch/stage", ()) if point.value == 2.0}
     forked = {point.step for point in run.metrics.get("epoch/shared", ())}
-    return {point.step: point.value for point in run.metrics.get(name, ()) if point.step not in second | forked}
+    after = {point.step for point in run.metrics.get("epoch/handed_over", ())}
+    return {point.step: point.value for point in run.metrics.get(name, ()) if point.step not in second | forked | after}
 
 
 def _differing(trial: Trial, curve: Mapping[int, float]) -> tuple[int, float | None, float | None] | None:

@@ -21,6 +21,8 @@ IDENTITY: Final = "ocr_sweep.identity"  # of an Optuna study: what it may not ch
 VERDICT: Final = "ocr_sweep.verdict"
 RUN_ID: Final = "ocr_sweep.run_id"  # of an Optuna trial
 CONTRADICTION: Final = "ocr_sweep.contradiction"
+FENCED: Final = "ocr_sweep.fenced"  # of a trial and its runs: why they are no part of the study any more
+VERSION: Final = "ocr_sweep.version"  # of an Optuna study whose making was finished
 
 HEAD: Final = "ocr_sweep.history"  # of a registered model: where its history ends
 GATE: Final = ".gate.json"  # how the names of the gate's records end
@@ -42,7 +44,7 @@ STATE: Final = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "o
 
 REASONS: Final = (
     "nan-loss", "nan-logits", "no-gradient", "oom", "compile", "devices", "parity",  # what a training met
-    "died", "hung", "integrity",  # what its supervisor met
+    "died", "hung", "integrity", "fenced",  # what its supervisor met
     "mistake", "bug", "other",
 )  # fmt: skip
 """How the reason of a failed run may begin; after the word comes a colon and a sentence."""

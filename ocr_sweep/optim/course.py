@@ -52,6 +52,11 @@ class Course:
         if config.handover_at == 0.0:
             self._to_sgd(config.lr, step=0)
 
+    @property
+    def handed_over(self) -> bool:
+        """Whether AdamW has made way; what never was under AdamW has handed nothing over."""
+        return self.handover_step > 0
+
     def due(self, step: int, *, stale_epochs: int) -> bool:
         """Whether AdamW should make way before update number `step`, after so many epochs without gain."""
         config = self._config

@@ -80,7 +80,7 @@ def gather_arms(runs: Sequence[ComparedRun], view: CorpusView) -> list[Arm]:
 
 def _arm(name: str, place: int, runs: Sequence[ComparedRun], view: CorpusView) -> Arm:
     confirmations = _best_repeated(runs)
-    chosen = confirmations or (max(runs, key=lambda run: run.metrics.get("val/accuracy_macro", -np.inf)),)
+    chosen = confirmations or _best(runs)
     index = np.unique(np.concatenate([run.predictions.index for run in chosen])).astype(np.int64)
     label, set_id = np.zeros(len(index), np.int64), np.zeros(len(index), np.int64)
     predicted = np.full((len(chosen), len(index)), -1, np.int64)
@@ -104,9 +104,18 @@ def _arm(name: str, place: int, runs: Sequence[ComparedRun], view: CorpusView) -
 
 def _best_repeated(runs: Sequence[ComparedRun]) -> tuple[ComparedRun, ...]:
     """The repetitions of the one configuration that is best on val in their mean; none where nothing was repeated."""
-    repeated = sorted((run for run in runs if run.role == "confirm" or not run.chosen), key=lambda run: (len(run.name), run.name))
-    by_trial = [tuple(run for run in repeated if run.trial == trial) for trial in sorted({run.trial for run in repeated})]
-    return max(by_trial, key=lambda group: float(np.mean([run.metrics["val/accuracy_macro"] for run in group])), default=())
+    repeated = [run for run in runs if run.role == "confirm" or not run.chosen]
+    return _best(sorted(repeated, key=lambda run: (len(run.name), run.name)))
+
+
+def _best(runs: Sequence[ComparedRun]) -> tuple[ComparedRun, ...]:
+    """The runs of the trial that is best on val in their mean."""
+    by_trial = [tuple(run for run in runs if run.trial == trial) for trial in sorted({run.trial for run in runs})]
+    return max(by_trial, key=_mean_accuracy, default=())
+
+
+def _mean_accuracy(runs: Sequence[ComparedRun]) -> float:
+    return float(np.mean([run.metrics.get("val/accuracy_macro", -np.inf) for run in runs]))
 
 
 def _same_images(runs: Sequence[ComparedRun]) -> None:

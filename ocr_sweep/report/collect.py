@@ -32,7 +32,8 @@ def compare_study(study: str, tracker: Tracker, paths: Paths) -> Comparison:
     Raises:
         NotFoundError: the study has no complete run.
     """
-    records = [record for record in tracker.runs(study) if record.complete and record.role != "reproduce"]
+    compared = [record for record in tracker.runs(study) if record.role in ("search", "confirm") and not record.fenced]
+    records = [record for record in compared if record.complete]
     if not records:
         raise NotFoundError(f"study '{study}' has no complete run to compare; run `make sweep STUDY={study}` first")
     about = tracker.about(study)

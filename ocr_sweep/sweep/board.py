@@ -11,7 +11,7 @@ from ocr_sweep.metrics import Interval
 from ocr_sweep.sweep.micro_batches import MicroBatches
 from ocr_sweep.tracking.record import Outcome, RunRecord
 
-Role = Literal["search", "confirm", "reproduce"]
+Role = Literal["search", "confirm", "audit", "reproduce"]
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,11 @@ class Result:
 class Board(Protocol):
     """Hears the life of a study."""
 
-    def opened(self, engine: str, records: Sequence[RunRecord]) -> None:
-        """The study is this process's alone; so its trainings run, and these it had in former sessions."""
+    def opened(self, engine: str) -> None:
+        """The study is this process's alone; so its trainings run."""
+
+    def resumed(self, records: Sequence[RunRecord]) -> None:
+        """These trainings the study had in former sessions, and no others."""
 
     def building(self, what: str, done: int, total: int) -> None:
         """The corpus is being built: so much of one kind of work is done."""
@@ -86,7 +89,10 @@ class Board(Protocol):
 class SilentBoard:
     """A board that shows nothing."""
 
-    def opened(self, engine: str, records: Sequence[RunRecord]) -> None:
+    def opened(self, engine: str) -> None:
+        """Nothing."""
+
+    def resumed(self, records: Sequence[RunRecord]) -> None:
         """Nothing."""
 
     def building(self, what: str, done: int, total: int) -> None:

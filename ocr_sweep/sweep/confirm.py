@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from ocr_sweep.sweep.attempt import CONFIG, PREDICTIONS, read_config
 from ocr_sweep.sweep.board import Job
 from ocr_sweep.sweep.micro_batches import parts_of, throughout
 from ocr_sweep.sweep.race import Race, Rules
+from ocr_sweep.sweep.ranking import ranked_trials
 from ocr_sweep.sweep.standing import Entrant, Images, Reads
 from ocr_sweep.tracking.record import ARM, KEY, OUTCOME, SUPERSEDED, Outcome, RunRecord
 from ocr_sweep.tracking.tracker import Tracker, best_first
@@ -33,10 +33,11 @@ class Confirmation:
 
     Args:
         former: the winner that an earlier verdict of this study names; it races again when the study has grown.
+        base: the trial that is the study's base.
     """
 
-    def __init__(self, study: StudyConfig, tracker: Tracker, view: CorpusView, former: int | None = None) -> None:
-        self.base = 0  # trial
+    def __init__(self, study: StudyConfig, tracker: Tracker, view: CorpusView, former: int | None = None, base: int = 0) -> None:
+        self.base = base  # trial
         self._study = study
         self._tracker = tracker
         self._former = former
@@ -61,9 +62,10 @@ class Confirmation:
         Raises:
             TooManyFailuresError: no trial of the search ended with a result.
         """
-        ranked = ranked_trials(records, self._study.metric)
+        ranked = ranked_trials(self._study, records, self.base)
         if not ranked:
-            name, failed = self._study.name, sum(record.role == "search" for record in records)
+            name = self._study.name
+            failed = len({record.trial for record in records if record.role == "search"})
             raise TooManyFailuresError(
                 f"study '{name}' has no winner: none of its {failed} trials ended with a result; "
                 f"see `ocr-sweep runs list {name}`, mend the cause, raise `trials:` and run the same command again"
@@ -110,7 +112,8 @@ class Confirmation:
         searched = [record for (other, name), record in complete.items() if other == trial and name.startswith("search")]
         spared = trial == self.base and not self._study.chooses_nothing and not self._images.folds
         others = tuple(record.metrics[self._study.metric] for record in searched) if spared else ()
-        return Entrant(trial, searched[0].metrics["cost/parameters"], tuple(done), others)
+        cost = float(np.median([record.metrics[self._study.against or "cost/parameters"] for record in searched]))
+        return Entrant(trial, cost, tuple(done), others)
 
     def _to_come(self, trial: int, name: str, gone: Collection[str]) -> bool:
         return name.startswith("confirm-") and f"{self._study.name}/{trial:04d}-{name}" not in gone
@@ -173,19 +176,6 @@ class Confirmation:
         for record in unneeded:
             self._tracker.finish(record.run_id, Outcome.PRUNED, NOT_NEEDED)
         return self._tracker.runs(self._study.name) if unneeded else list(records)
-
-
-def ranked_trials(records: Sequence[RunRecord], metric: str) -> list[RunRecord]:
-    """The trials of a search that ended with a result, best mean first: each by its first run, with the mean over its runs."""
-    by_trial: dict[int, list[RunRecord]] = {}
-    for record in records:
-        if record.role == "search" and record.complete and metric in record.metrics:
-            by_trial.setdefault(record.trial, []).append(record)
-    means = [
-        replace(runs[0], metrics={**runs[0].metrics, metric: float(np.mean([run.metrics[metric] for run in runs]))})
-        for runs in by_trial.values()
-    ]
-    return best_first(means, metric)
 
 
 def _fresh(seed: int) -> str:

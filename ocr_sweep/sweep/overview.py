@@ -105,7 +105,10 @@ def status_of(state: StudyState, paths: Paths, now: float) -> StudyStatus:
 def _from_runs(paths: Paths, study: str | None, known: set[str]) -> dict[str, StudyStatus]:
     if is_embedded(paths) and not paths.mlflow_db.exists():
         return {}
-    records = [record for record in Tracker.open(paths).runs(study) if record.study not in known and record.role != "reproduce"]
+    compared = [
+        record for record in Tracker.open(paths).runs(study) if record.role in ("search", "confirm") and not record.fenced
+    ]
+    records = [record for record in compared if record.study not in known]
     names = dict.fromkeys(record.study for record in records)
     return {name: _of_runs(name, [record for record in records if record.study == name], paths) for name in names}
 

@@ -23,6 +23,7 @@ _LOOK = 2.0  # seconds between two looks at the memory, or more where a look tak
 _RECENT = 12  # ended trainings that stay in view
 _SAYINGS = 5
 _CURVE = 60  # points
+_ROLES = ("search", "confirm", "audit")  # of a study's trainings
 
 
 class RecordingBoard:
@@ -58,18 +59,24 @@ class RecordingBoard:
         self._log(f"{self.state.end}: {self.state.sentence}" if self.state.sentence else str(self.state.end))
         self._write()
 
-    def opened(self, engine: str, records: Sequence[RunRecord]) -> None:
+    def opened(self, engine: str) -> None:
         """See `Board`."""
         with self.lock:
             self.state.engine = engine
+        self._open = True
+        self._log(f"begins on {self.state.host}, process {self.state.pid}")
+        self._wake.set()
+
+    def resumed(self, records: Sequence[RunRecord]) -> None:
+        """See `Board`."""
+        with self.lock:
             self.state.simulated = any(record.simulated for record in records)
+            self.state.ended, self.state.best = {}, None
             for record in records:
                 outcome = record.tags.get(OUTCOME, "")
-                if record.role in ("search", "confirm") and record.status != "RUNNING" and outcome not in ("", Outcome.STOPPED):
+                if record.role in _ROLES and record.status != "RUNNING" and outcome not in ("", Outcome.STOPPED):
                     self._count(outcome, self._former(record, outcome))
-        self._open = True
-        self._log(f"begins on {self.state.host}, process {self.state.pid}; {self.state.done} trainings have ended before")
-        self._wake.set()
+        self._log(f"{self.state.done} trainings have ended before")
 
     def building(self, what: str, done: int, total: int) -> None:
         """See `Board`."""
@@ -146,7 +153,12 @@ class RecordingBoard:
     def _count(self, outcome: str, shown: JobState) -> None:
         self.state.ended[outcome] = self.state.ended.get(outcome, 0) + 1
         best = self.state.best
-        if outcome == Outcome.COMPLETE and shown.value is not None and (best is None or shown.value > (best.value or 0.0)):
+        if (
+            outcome == Outcome.COMPLETE
+            and shown.role != "audit"
+            and shown.value is not None
+            and (best is None or shown.value > (best.value or 0.0))
+        ):
             self.state.best = shown
 
     def _watch(self) -> None:

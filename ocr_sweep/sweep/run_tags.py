@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ocr_sweep.config.dotted import flatten
 from ocr_sweep.config.model import CapsuleConfig, DenseUNetConfig, TimmConfig, UNetConfig
-from ocr_sweep.config.study import flatten
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.board import Job

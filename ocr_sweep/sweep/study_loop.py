@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ocr_sweep.config.model import TimmConfig
 from ocr_sweep.config.paths import Paths
-from ocr_sweep.config.study import CategoricalRange, StudyConfig
-from ocr_sweep.disk import file_lock
+from ocr_sweep.config.space import CategoricalRange
+from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.store import CorpusView
+from ocr_sweep.sweep.audit import AUDIT, Audit, judge_audit
 from ocr_sweep.sweep.board import Board
 from ocr_sweep.sweep.breaker import Breaker
 from ocr_sweep.sweep.confirm import Confirmation
 from ocr_sweep.sweep.corpora import open_corpus
+from ocr_sweep.sweep.driver import driving
+from ocr_sweep.sweep.fences import comparable_records, put_up_fences
 from ocr_sweep.sweep.judge import Verdict, judge, num_complete
 from ocr_sweep.sweep.local_engine import LocalEngine
 from ocr_sweep.sweep.needs import Needs
@@ -46,31 +48,40 @@ class StudyEnd:
     """A finished study."""
 
     verdict: Verdict
-    records: tuple[RunRecord, ...]
+    records: tuple[RunRecord, ...]  # of comparable trials
     view: CorpusView
+    audit: Audit | None = None  # of the pruner
 
 
-def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
+def run_study(study: StudyConfig, paths: Paths, board: Board, *, grows: bool = False) -> StudyEnd:
     """Do what is left of a study, from nothing or from wherever a former session ended.
 
+    Args:
+        grows: where the study asks something else than before, go on with a new version of it.
+
     Raises:
-        ConflictError: another process runs this study, or the study exists with another meaning.
+        ConflictError: another process runs this study, the study exists with another meaning, or its trials were trained
+            by other code.
         StoppedError: a signal came; everything is checkpointed.
         StoreError: a store or disk is unavailable; the same command resumes.
         TooManyFailuresError: too many trials failed in a row.
     """
-    with _study_lock(study.name, paths), Signals().listening() as signals:
+    with driving(study.name, paths), Signals().listening() as signals:
         check_models(study, paths)
         engine = LocalEngine(timm=_needs_timm(study))
         engine.warm_up()
         tracker = Tracker.open(paths)
-        board.opened("local", tracker.runs(study.name))
+        board.opened("local")
+        board.resumed(comparable_records(tracker.runs(study.name)))
         view = open_corpus(study.base.corpus, paths, signals.between(board.building))
         training_indices(view, study.base.training.leave_out)  # refuses to leave a class without images
         check_calibration(study.base, view)
-        optuna_study = open_study(study, paths, view.fingerprint)
+        optuna_study = open_study(study, paths, view.fingerprint, grows=grows, say=board.say)
         breaker = Breaker(study.choices, board.say)
         search = Search(study, optuna_study, paths.optuna_url, board.say, breaker.refuses)
+        if optuna_study.study_name != study.name:  # a later version
+            put_up_fences(tracker, study.name, search.fenced(), paths.work(study.name))
+            board.resumed(comparable_records(tracker.runs(study.name)))
         experiment_id = tracker.experiment(study.name, _about(study))
         summary = Summary(study, optuna_study, tracker, experiment_id, board.say)
         starter = Starter(
@@ -85,7 +96,7 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
             representations=paths.representations if shares_representations(study) else None,
         )
         before = _recorded_verdict(study, optuna_study, tracker, paths)
-        confirmation = Confirmation(study, tracker, view, before.winner if before is not None else None)
+        confirmation = Confirmation(study, tracker, view, before.winner if before is not None else None, search.base())
         needs = Needs(view.num_classes, count_cores=study.workers is None, gpu_share=study.gpu_share)
         needs.learn(tracker.runs(study.name))
         placing = Placing(engine, needs, study.workers, board)
@@ -96,23 +107,26 @@ def run_study(study: StudyConfig, paths: Paths, board: Board) -> StudyEnd:
             runner.drive(jobs.next_job, jobs.on_epoch, jobs.on_end)
 
             def judged() -> tuple[list[RunRecord], Verdict]:
-                records = confirmation.closed(tracker.runs(study.name))
+                records = comparable_records(confirmation.closed(comparable_records(tracker.runs(study.name))))
                 if before is not None and before.runs == num_complete(records):
                     return records, before
                 return records, judge(study, confirmation, records, simulated=view.simulated)
 
             records, verdict = stores.endured(judged, signals.pause)
+            audit = judge_audit(study, confirmation, search.pruned(), records)
         board.judged(verdict.winner, verdict.interval, verdict.sentence)
 
         def kept() -> None:
             if verdict is not before:
                 _record_verdict(verdict, optuna_study, paths)
             with storage_errors(paths.optuna_url):
+                if audit is not None:
+                    optuna_study.set_user_attr(AUDIT, audit.as_dict())
                 summary.write(verdict, verdict.sentence, records)
 
         stores.endured(kept, signals.pause)
         shutil.rmtree(paths.work(study.name), ignore_errors=True)
-        return StudyEnd(verdict, tuple(records), view)
+        return StudyEnd(verdict, tuple(records), view, audit)
 
 
 def _recorded_verdict(study: StudyConfig, optuna_study: optuna.Study, tracker: Tracker, paths: Paths) -> Verdict | None:
@@ -123,7 +137,7 @@ def _recorded_verdict(study: StudyConfig, optuna_study: optuna.Study, tracker: T
         return None
     verdict = Verdict.from_dict(data)
     if not verdict.runs:
-        verdict = replace(verdict, runs=num_complete(tracker.runs(study.name)))
+        verdict = replace(verdict, runs=num_complete(comparable_records(tracker.runs(study.name))))
         _record_verdict(verdict, optuna_study, paths)
     return verdict
 
@@ -177,10 +191,3 @@ def _ends(study: StudyConfig, block: str) -> Iterator[dict[str, Any]]:
 
 def _needs_timm(study: StudyConfig) -> bool:
     return any(isinstance(study.trial_config(trial).model, TimmConfig) for trial in _model_variants(study))
-
-
-@contextmanager
-def _study_lock(name: str, paths: Paths) -> Iterator[None]:
-    busy = f"study '{name}' is being run by another process; wait for it, or stop it with Ctrl-C where it runs"
-    with file_lock(paths.lock(f"study-{name}"), wait=False, busy=busy):
-        yield

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import TrialState
 
-from ocr_sweep.config.study import CategoricalRange, FloatRange, IntRange, StudyConfig
+from ocr_sweep.config.space import CategoricalRange, FloatRange, IntRange
+from ocr_sweep.config.study import StudyConfig
+from ocr_sweep.sweep.journal import comparable
 from ocr_sweep.sweep.storage import RUN_ID
 from ocr_sweep.tracking.record import RunRecord
 
@@ -73,7 +75,7 @@ def gather(study: StudyConfig, optuna_study: optuna.Study, records: Sequence[Run
     """Put together what Optuna knows of a study's trials and what their runs recorded."""
     by_id = {record.run_id: record for record in records}
     frozen = optuna_study.get_trials(deepcopy=False, states=tuple(_STATES))
-    points = tuple(_point(trial, study.metric, by_id) for trial in frozen if RUN_ID in trial.user_attrs)
+    points = tuple(_point(trial, study.metric, by_id) for trial in frozen if RUN_ID in trial.user_attrs and comparable(trial))
     simulated = any(record.simulated for record in records)
     return Trials(study.name, study.metric, simulated, points, _dimensions(study, points))
 
@@ -81,7 +83,7 @@ def gather(study: StudyConfig, optuna_study: optuna.Study, records: Sequence[Run
 def _point(trial: optuna.trial.FrozenTrial, metric: str, by_id: Mapping[str, RunRecord]) -> Point:
     record = by_id.get(trial.user_attrs[RUN_ID])
     numbers = {} if record is None else record.metrics
-    value = trial.value
+    value = trial.values[0] if trial.values else None
     if trial.state is TrialState.PRUNED:
         value = trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else None
     whole = trial.state is TrialState.COMPLETE

@@ -112,10 +112,11 @@ def importances(trials: Trials, optuna_study: optuna.Study) -> dict[str, float]:
         raise CannotDrawError("nothing is searched")
     if num < _MIN_IMPORTANCE:
         raise CannotDrawError(f"PED-ANOVA needs {_MIN_IMPORTANCE} complete trials, and there are {num}")
+    best_is_least = (lambda trial: -trial.values[0]) if len(optuna_study.directions) > 1 else None
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=_num_good(num) / num)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = optuna.importance.get_param_importances(optuna_study, evaluator=evaluator)
+        found = optuna.importance.get_param_importances(optuna_study, evaluator=evaluator, target=best_is_least)
     known = {dimension.path: found[dimension.path] for dimension in trials.dimensions if dimension.path in found}
     if not any(known.values()):
         raise CannotDrawError("PED-ANOVA sees no searched value that tells good trials from the rest")

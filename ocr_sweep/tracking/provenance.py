@@ -18,6 +18,7 @@ _LIBRARIES = (
     "mlflow", "optuna", "torch", "torchvision", "timm", "imaug", "numpy", "opencv-python", "opencv-python-headless",
     "pillow", "fonttools", "onnx", "onnxruntime", "safetensors", "pydantic",
 )  # fmt: skip
+_RECIPE = ("augment", "export", "losses", "metrics", "models", "optim", "training")  # rooms
 _VARIABLES = (
     "ATEN_CPU_CAPABILITY", "CUBLAS_WORKSPACE_CONFIG", "DNNL_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS",
     "NVIDIA_TF32_OVERRIDE", "ONEDNN_MAX_CPU_ISA", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
@@ -95,8 +96,17 @@ def _short(value: Any) -> str:
 
 def code_sha256(package: Path = PACKAGE) -> str:
     """The hash of every source file of this package, by name."""
+    return _hash_of_sources(package, "**/*.py")
+
+
+def recipe_sha256() -> str:
+    """The hash of every source file that decides what a trial learns and how it is measured."""
+    return _hash_of_sources(PACKAGE, "store.py", *(f"{room}/**/*.py" for room in _RECIPE))
+
+
+def _hash_of_sources(package: Path, *patterns: str) -> str:
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted({path for pattern in patterns for path in package.glob(pattern)}):
         digest.update(f"{path.relative_to(package).as_posix()}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 STUDY = "ocr_sweep.study"
 TRIAL = "ocr_sweep.trial"
-ROLE = "ocr_sweep.role"  # search, confirm or reproduce; or summary, of the one run that is no training
+ROLE = "ocr_sweep.role"  # search, confirm, audit or reproduce; or summary, of the one run that is no training
 SUMMARY = "summary"
 KEY = "ocr_sweep.key"  # one run per key: <study>/<trial>/<role>-<seed>
 SUPERSEDED = "ocr_sweep.superseded"  # of a run whose training was begun anew in another: the key that both had
@@ -34,6 +34,7 @@ REPRESENTATION = "ocr_sweep.representation"  # key of what is learnt before the 
 MICRO_BATCHES = "ocr_sweep.micro_batches"  # parts that batches passed in, where memory did not suffice for the configuration's
 MICRO_BATCHES_SINCE = "ocr_sweep.micro_batches_since"  # epochs that were done before, in larger parts
 REPRODUCES = "ocr_sweep.reproduces"
+FENCED = "ocr_sweep.fenced"  # why the run is not comparable with its study as it is now
 VERDICT = "ocr_sweep.verdict"
 
 
@@ -95,7 +96,7 @@ class RunRecord:
 
     @property
     def role(self) -> str:
-        """search, confirm or reproduce."""
+        """search, confirm, audit or reproduce."""
         return self.tags.get(ROLE, "")
 
     @property
@@ -109,6 +110,16 @@ class RunRecord:
         if self.deleted:
             return "deleted"
         return self.status.lower() if self.status == "RUNNING" else self.tags.get(OUTCOME, self.status.lower())
+
+    @property
+    def fenced(self) -> str:
+        """Why the run is not comparable with its study as it is now; empty where it is."""
+        return self.tags.get(FENCED, "")
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it would go on when its study is run again."""
+        return self.status in ("RUNNING", "KILLED")
 
     @property
     def simulated(self) -> bool:

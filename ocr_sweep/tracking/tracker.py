@@ -115,6 +115,11 @@ class Tracker:
             for key, value in tags.items():
                 self.client.set_tag(run_id, key, value)
 
+    def delete_tag(self, run_id: str, tag: str) -> None:
+        """Take a tag off."""
+        with self._errors():
+            self.client.delete_tag(run_id, tag)
+
     def upload(self, run_id: str, folder: Path, inside: str | None = None) -> None:
         """Copy a folder's content into the run's artifacts.
 

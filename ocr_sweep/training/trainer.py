@@ -210,6 +210,7 @@ class Trainer:
             "epoch/lr": float(self.course.optimizer.param_groups[0]["lr"]),
             "epoch/images_per_second": (progress.batch - already) * self.config.training.batch_size / trained,
             "epoch/wait_share": waited / trained,
+            **({"epoch/handed_over": 1.0} if self.course.handed_over else {}),
             **(self._validate() if self.ranks.first else {}),
         }
         verdict = self.ranks.told(metrics.get(f"epoch/{SELECT_BY}", 0.0))

@@ -20,6 +20,7 @@ Load = Callable[[], StudyConfig]
 
 BASE, CORPUS, UNET = "bases/unet.yaml", "corpora/tiny.yaml", "bases/models/unet.yaml"
 STRENGTH = "augment.rendered.strength: {type: float, low: 0.0, high: 1.0}"
+SAMPLER, PRUNER = "sampler: {kind: tpe, seed: 17}", "pruner: {kind: none}"
 LR = "{type: float, low: 1e-4, high: 1e-1, log: true}"
 KIND = "loss.kind: {type: categorical, choices: [cross_entropy, bce]}"
 
@@ -27,13 +28,13 @@ MISTAKES = [  # file, what stands there, what is written instead, the problem
     # keys
     ("tiny_aug.yaml", "direction:", "dirction:", r"tiny_aug.yaml:5: dirction: unknown key 'dirction'; did you mean 'direction'\?"),
     ("tiny_aug.yaml", "direction:", "dirction:", r"tiny_aug.yaml:1: the key 'direction' is missing; add it"),
-    ("tiny_aug.yaml", "trials: 4", "x: 4", r"tiny_aug.yaml:6: x: unknown key 'x'; known keys: arms, base, confirm, direction, gpu_share, max_failures"),
+    ("tiny_aug.yaml", "trials: 4", "x: 4", r"tiny_aug.yaml:6: x: unknown key 'x'; known keys: against, arms, base, confirm, direction, gpu_share, max_failures"),
     (BASE, "sgd_momentum", "sgd_momentun", r"bases/unet.yaml:20: base.optim.sgd_momentun: .* did you mean 'sgd_momentum'\?"),
     (UNET, "depth: 2", "dept: 2", r"bases/models/unet.yaml:3: base.model.dept: unknown key 'dept'; did you mean 'depth'\?"),
     (UNET, "depth: 2", "name: 2", r"bases/models/unet.yaml:3: base.model.name: unknown key 'name'; known keys: base_channels, "),
     ("tiny_aug.yaml", "seed: 17}", "sed: 17}", r"tiny_aug.yaml:8: sampler.sed: unknown key 'sed'; did you mean 'seed'\?"),
     ("tiny_aug.yaml", "low: 8,", "lwo: 8,", r"tiny_aug.yaml:13: search.training.batch_size.lwo: unknown key 'lwo'; did you mean 'low'\?"),
-    ("tiny_aug.yaml", LR, LR.replace("log", "step"), r"unknown key 'step'; known keys: high, log, low, type, when"),
+    ("tiny_aug.yaml", LR, LR.replace("log", "steps"), r"unknown key 'steps'; did you mean 'step'"),
     ("tiny_aug.yaml", "trials: 4", "trials: 4\ntrials: 5", r"tiny_aug.yaml:7: the key 'trials' stands here twice; keep one"),
     # values
     ("tiny_aug.yaml", "trials: 4", "trials: four", r"tiny_aug.yaml:6: trials: must be a whole number, but got the text 'four'"),
@@ -46,7 +47,7 @@ MISTAKES = [  # file, what stands there, what is written instead, the problem
     ("tiny_aug.yaml", "{top: 1, seeds: 2}", "3", r"tiny_aug.yaml:7: confirm: must be a block of keys and values, .* but got 3"),
     ("tiny_aug.yaml", "seeds: 2}", "seeds: 2, min_seeds: 3}", r"tiny_aug.yaml:7: confirm: `min_seeds <= seeds` must hold, but got \(min_seeds=3, seeds=2\)"),
     ("tiny_aug.yaml", "seeds: 2}", "seeds: 1}", ""),  # as many as there are
-    ("tiny_aug.yaml", "kind: tpe", "kind: tp", r"tiny_aug.yaml:8: sampler.kind: must be one of 'tpe' or 'random', but got the text 'tp'"),
+    ("tiny_aug.yaml", "kind: tpe", "kind: tp", r"tiny_aug.yaml:8: sampler.kind: must be one of 'tpe', 'gp', 'qmc', 'random', 'grid' or 'nsga2', but got the text 'tp'"),
     ("tiny_aug.yaml", "question: Does it help?", "question: ''", r"question: must hold at least 1 value, but got the text ''"),
     ("tiny_aug.yaml", "question: Does it help?", "question: no", ""),  # a word
     (BASE, "lr: 3e-3", "lr: 1e999", r"base.optim.lr: must be a finite number, but got inf"),
@@ -106,6 +107,29 @@ MISTAKES = [  # file, what stands there, what is written instead, the problem
     (BASE, "handover_rate: matched", "handover_rate: fixed", r"bases/unet.yaml:11: base.optim: sgd_lr must be given exactly when handover_rate is 'fixed', but got \(handover_rate='fixed', sgd_lr=None\)"),
     (BASE, "sgd_momentum: 0.9", "sgd_momentum: 0.9\n  sgd_lr: 0.1", r"but got \(handover_rate='matched', sgd_lr=0.1\)"),
     ("tiny_aug.yaml", KIND, "optim.handover_rate: {type: categorical, choices: [matched, fixed]}", r"tiny_aug.yaml:14: search.optim.handover_rate: the value 'fixed' is not legal: optim: sgd_lr must be given"),
+    # samplers, pruners, repeats, a second number
+    ("tiny_aug.yaml", SAMPLER, "sampler: {kind: tpe, seed: 17, population: 30}", r"tiny_aug.yaml:8: sampler: population must go with the sampler nsga2, but got kind 'tpe'; leave population out"),
+    ("tiny_aug.yaml", SAMPLER, "sampler: {kind: qmc, seed: 17, startup_trials: 9}", r"sampler: startup_trials must go with the sampler tpe or gp, but got kind 'qmc'"),
+    ("tiny_aug.yaml", SAMPLER, "sampler: {kind: nsga2, seed: 17, population: 1}", r"sampler.population: must be >= 2, but got 1"),
+    ("tiny_aug.yaml", SAMPLER, "sampler: {kind: gp, seed: 17}", r"sampler 'gp' needs values that every trial has, .* these have `when:`: model.decoder; write kind: tpe"),
+    ("tiny_aug.yaml", SAMPLER, "sampler: {kind: qmc, seed: 17}", r"sampler 'qmc' needs values that every trial has"),
+    ("tiny_aug.yaml", SAMPLER, "sampler: {kind: nsga2, seed: 17}", r"sampler 'nsga2' needs values that every trial has"),
+    ("tiny_aug.yaml", SAMPLER, "sampler: {kind: grid, seed: 17}", r"sampler 'grid' tries every point, so every number needs steps, but these have none: augment.rendered.strength, optim.lr; add e.g. step: 0.1"),
+    ("tiny_aug.yaml", LR, LR.replace("log: true", "step: 0"), r"tiny_aug.yaml:12: .*step: must be > 0, but got 0"),
+    ("tiny_aug.yaml", LR, LR.replace("log: true", "step: 0.01, log: true"), r"tiny_aug.yaml:12: .*step must go with log: false, but got \(step=0.01, log=true\)"),
+    ("tiny_aug.yaml", LR, "{type: float, low: 0.001, high: 0.01, step: 0.002}", r"high must lie on a step, but got \(low=0.001, high=0.01, step=0.002\); write high: 0.009"),
+    ("tiny_aug.yaml", LR, "{type: float, low: 0.002, high: 0.01, step: 0.002}", r"tiny_aug.yaml:12: search.optim.lr: the base's value 0.003 must lie in \[0.002, 0.01\] on a step of 0.002, because trial 0 is the base"),
+    ("tiny_aug.yaml", "low: 8, high: 64", "low: 8, high: 64, step: 0", r"step: must be >= 1, but got 0"),
+    ("tiny_aug.yaml", "trials: 4", "trials: 4\nrepeats: 0", r"tiny_aug.yaml:7: repeats: must be >= 1, but got 0"),
+    ("tiny_aug.yaml", "trials: 4", "trials: 4\nagainst: cost/train_seconds", r"against: must be one of 'cost/latency_ms', 'cost/onnx_bytes' or 'cost/parameters', but got the text 'cost/train_seconds'"),
+    ("tiny_aug.yaml", PRUNER, "pruner: {kind: median}\nagainst: cost/onnx_bytes", r"pruner must be {kind: none} where trials are compared by two numbers, .* but got kind 'median' with against: cost/onnx_bytes"),
+    ("tiny_aug.yaml", PRUNER, "pruner: {kind: wilcoxon}\nrepeats: 3", r"pruner 'wilcoxon' must have repeats >= 5, but got repeats: 3: .*with three 1/8"),
+    ("tiny_aug.yaml", PRUNER, "pruner: {kind: wilcoxon}\nrepeats: 5", ""),
+    ("tiny_aug.yaml", PRUNER, "pruner: {kind: asha}", r"pruner.kind: must be one of 'none', 'median', 'hyperband' or 'wilcoxon', but got the text 'asha'"),
+    ("tiny_aug.yaml", PRUNER, "pruner: {kind: median, audit: 1.5}", r"pruner.audit: must be <= 1, but got 1.5"),
+    ("tiny_aug.yaml", PRUNER, "pruner: {kind: none, audit: 0.5}", r"pruner: audit must go with the pruner median, hyperband or wilcoxon, but got kind 'none'; leave audit out"),
+    ("tiny_aug.yaml", PRUNER, "pruner: {kind: hyperband, startup_trials: 9}", r"pruner: startup_trials must go with the pruner median, but got kind 'hyperband'; leave startup_trials out"),
+    ("tiny_aug.yaml", PRUNER, "pruner: {kind: none, warmup_epochs: 9}", r"pruner: warmup_epochs must go with the pruner median or hyperband, but got kind 'none'"),
     # the corpus
     (CORPUS, "test: 0.25", "test: 0.5", r"corpora/tiny.yaml:10: base.corpus.scanned.0.split: train \+ val \+ test must be 1, but got 1.25"),
     (CORPUS, "name: simulated,", "name: printed,", r"corpora/tiny.yaml:14: .*the name of a simulated set must begin with 'simulated', but got 'printed'"),

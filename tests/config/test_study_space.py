@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from ocr_sweep.config.dotted import flatten
 from ocr_sweep.config.load import load_study
 from ocr_sweep.config.model import TimmConfig
-from ocr_sweep.config.study import StudyConfig, contains, flatten, is_active
+from ocr_sweep.config.space import contains, is_active
+from ocr_sweep.config.study import StudyConfig
 
 Edit = Callable[..., None]
 Load = Callable[[], StudyConfig]

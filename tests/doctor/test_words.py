@@ -8,7 +8,7 @@ from pathlib import Path
 import ocr_sweep
 from ocr_sweep.doctor import words
 from ocr_sweep.registry import history
-from ocr_sweep.sweep import attempt, search, storage
+from ocr_sweep.sweep import attempt, journal, proposals, search, storage, versions
 from ocr_sweep.tracking import record
 from ocr_sweep.tracking.record import Outcome
 
@@ -23,8 +23,9 @@ def test_tags_files_and_attributes_have_the_names_that_are_written() -> None:
     for name in ("ONNX", "WEIGHTS", "PREDICTIONS", "CONFIG", "PROVENANCE"):
         assert getattr(words, name) == getattr(attempt, name)
     assert (words.VERDICT, words.RUN_ID) == (storage.VERDICT, storage.RUN_ID)
+    assert (words.IDENTITY, words.VERSION, words.CONTRADICTION) == (versions.IDENTITY, versions.VERSION, proposals.CONTRADICTION)
+    assert words.FENCED == record.FENCED == journal.FENCED
     assert words.HEAD == history.HEAD
-    assert (words.IDENTITY, words.CONTRADICTION) == (storage._IDENTITY, search._CONTRADICTION)
     assert {outcome.value: outcome.mlflow_status for outcome in Outcome} == words.STATUS
     assert {outcome.value: state.name for outcome, state in search._STATES.items()} == words.STATE
 

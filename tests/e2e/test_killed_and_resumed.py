@@ -120,7 +120,7 @@ def test_a_second_sweep_of_a_running_study_is_refused(project: Callable[..., Pat
     with started(root, *RUN) as process:
         has_epochs(root, "0000-search", 1)
         second = here(root, *RUN)
-        assert second.code == 5 and "run by another process" in second.err and second.err.count("\n") == 1
+        assert second.code == 5 and "is being run by process" in second.err and second.err.count("\n") == 1
         assert here(root, "doctor").code == 0, "a running study is nothing wrong"
         process.terminate()
         process.communicate(timeout=30)

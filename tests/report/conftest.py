@@ -41,7 +41,9 @@ def simulated(view: CorpusView) -> CorpusView:
 def make_run(view: CorpusView) -> MakeRun:
     """A run that reads a share of val and of test wrong: the first images of every class, as the next class."""
 
-    def make(arm: str, val_wrong: float, test_wrong: float = 0.2, *, seed: int = 0, role: str = "trial") -> ComparedRun:
+    def make(
+        arm: str, val_wrong: float, test_wrong: float = 0.2, *, seed: int = 0, role: str = "trial", trial: int | None = None
+    ) -> ComparedRun:
         index = np.concatenate([view.indices("val"), view.indices("test")])
         label = view.class_ids[index]
         set_id = view.rows["set_id"][index].astype(np.int64)
@@ -53,6 +55,8 @@ def make_run(view: CorpusView) -> MakeRun:
         metrics = {"val/accuracy_macro": 1.0 - val_wrong, "cost/parameters": 1e6 * len(arm), "selected/epoch": 1.0}
         curves = {"val/accuracy_macro": [(0, 0.1), (1, 1.0 - val_wrong)]}
         config = {"model.name": arm, "seed": seed, "training.epochs": 2}
-        return ComparedRun(f"id-{arm}-{seed}", f"{arm}-{seed}", arm, role, config, metrics, curves, predictions, None)
+        number = trial if trial is not None else 0 if role == "confirm" else seed
+        names = f"id-{arm}-{seed}", f"{arm}-{seed}", arm, role
+        return ComparedRun(*names, config, metrics, curves, predictions, None, trial=number)
 
     return make

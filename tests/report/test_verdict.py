@@ -89,6 +89,13 @@ def test_without_confirmation_the_best_run_counts_and_its_luck_is_said(view: Cor
     assert any("Selection bias: a: best of 2 runs" in remark for remark in judge(arms, view).remarks)
 
 
+def test_the_repeats_of_a_trial_count_together(view: CorpusView, make_run: MakeRun) -> None:
+    lucky_once = [make_run("a", wrong, seed=seed, role="search", trial=0) for seed, wrong in ((1, 0.1), (2, 0.5))]
+    better = [make_run("a", wrong, seed=seed, role="search", trial=1) for seed, wrong in ((3, 0.2), (4, 0.2))]
+    (arm,) = gather_arms([*lucky_once, *better], view)
+    assert [run.run_id for run in arm.runs] == ["id-a-3", "id-a-4"]
+
+
 def test_unequal_numbers_of_runs_are_flagged(view: CorpusView, make_run: MakeRun) -> None:
     runs = [make_run("a", 0.1, seed=1, role="confirm"), make_run("a", 0.1, seed=2, role="confirm"), make_run("b", 0.4)]
     assert any("different numbers of runs (a 2, b 1)" in remark for remark in judge(gather_arms(runs, view), view).remarks)

@@ -13,6 +13,7 @@ from fake_engine import FakeEngine, Oracle
 from tiny_fixtures import damaged, finished, project
 from tiny_study import config_of, paths_of
 
+from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.sweep import recording, study_loop, summary
 from ocr_sweep.sweep.board import Board, SilentBoard
 from ocr_sweep.sweep.reproduction import reproduce
@@ -37,9 +38,13 @@ class Faked:
             self._monkeypatch.setattr(module, "LocalEngine", lambda timm: engine)
         return engine
 
-    def run(self, board: Board | None = None) -> study_loop.StudyEnd:
+    def config(self) -> StudyConfig:
+        """The study as it is written now."""
+        return config_of(self.root)
+
+    def run(self, board: Board | None = None, *, grows: bool = False) -> study_loop.StudyEnd:
         """One session of the study."""
-        return study_loop.run_study(config_of(self.root), self.paths, board or SilentBoard())
+        return study_loop.run_study(config_of(self.root), self.paths, board or SilentBoard(), grows=grows)
 
 
 @pytest.fixture
@@ -50,3 +55,10 @@ def faked(project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Call
         return Faked(project(**changes), monkeypatch)
 
     return make
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project for a search without trainings."""
+    (tmp_path / "sweeps").mkdir()
+    return tmp_path

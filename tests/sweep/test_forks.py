@@ -12,14 +12,14 @@ from tiny_study import config_of, paths_of, write_study
 from ocr_sweep.config.fingerprint import fingerprint
 from ocr_sweep.disk import read_json, write_json
 from ocr_sweep.sweep.attempt import PROVENANCE, Attempt
-from ocr_sweep.sweep.board import Job
+from ocr_sweep.sweep.board import Job, Result
 from ocr_sweep.sweep.forks import forks_sentence
 from ocr_sweep.sweep.search import Search
 from ocr_sweep.sweep.storage import open_study
 from ocr_sweep.sweep.study_loop import shares_representations
 from ocr_sweep.sweep.trial import _representations
 from ocr_sweep.tracking.provenance import code_sha256
-from ocr_sweep.tracking.record import OUTCOME, REPRESENTATION, RunRecord
+from ocr_sweep.tracking.record import OUTCOME, REPRESENTATION, Outcome, RunRecord
 
 CRT = {"kind": "crt", "bn_mode": "eval", "epochs": 2, "lr": 0.5}
 
@@ -81,10 +81,11 @@ def test_the_pruner_hears_of_representations_alone_and_once(beyond: dict[str, fl
 
     for epoch in (1, 2, 3, 4):
         assert not tell(first, epoch, 0.9, **{"epoch/stage": 1.0})
-    optuna_study.tell(first.trial, 0.9)
+    search.on_end(Result(first, "run", Outcome.COMPLETE, {"val/accuracy_macro": 0.9}, ""))
     for epoch in (1, 2, 3):
         assert not tell(second, epoch, 0.1, **beyond), "as bad as it is"
     assert optuna_study.trials[second.trial].intermediate_values == {}
+    assert not tell(second, 2, 0.1, **{"epoch/stage": 1.0, "epoch/handed_over": 1.0}), "what comes after the handover, neither"
     assert tell(second, 3, 0.1, **{"epoch/stage": 1.0}), "a representation of its own is compared"
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from ocr_sweep.errors import StoreError
 from ocr_sweep.sweep import confirm, outage, recording, storage, study_loop
 from ocr_sweep.sweep.board import SilentBoard
+from ocr_sweep.sweep.journal import Journal
 from ocr_sweep.sweep.outage import Stores
 from ocr_sweep.sweep.search import Search
 from ocr_sweep.sweep.summary import Summary
@@ -164,7 +165,7 @@ def each_epoch_is_there_once(study: Any, epochs: int = 2) -> None:
 
 
 OF_THE_TRACKER = [(Tracker, name) for name in ("begin", "_log_params", "log_metrics", "set_tags", "upload", "finish")]
-OF_THE_STUDY = [*((Search, name) for name in ("_suggest", "_ask", "on_epoch", "on_end")), (confirm, "read_config")]
+OF_THE_STUDY = [*((Journal, name) for name in ("add", "report", "note", "tell")), (Search, "on_end"), (confirm, "read_config")]
 OF_THE_STUDY += [(study_loop, "judge"), (Summary, "write")]
 
 

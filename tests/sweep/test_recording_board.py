@@ -17,6 +17,7 @@ from ocr_sweep.sweep import study_log
 from ocr_sweep.sweep.recording_board import RecordingBoard
 from ocr_sweep.sweep.state import Condition, StudyState, read_state, state_file
 from ocr_sweep.sweep.study_log import append_line, former, log_file
+from ocr_sweep.tracking.record import OUTCOME, ROLE, RunRecord
 
 Make = Callable[..., Any]
 
@@ -81,6 +82,19 @@ def test_a_session_counts_what_former_ones_did(faked: Make) -> None:
         study.run(board)
     assert seen[0] == (2, "tiny-0001"), "the best of a former session is the best so far"
     assert last(study).ended == {"complete": 6}
+
+
+def test_neither_an_audited_trial_nor_another_version_s_is_the_best() -> None:
+    def run(name: str, role: str, value: float) -> RunRecord:
+        return RunRecord(name, name, "FINISHED", {OUTCOME: "complete", ROLE: role}, {}, {"val/accuracy_macro": value})
+
+    old, searched, audited = run("former", "search", 0.99), run("searched", "search", 0.5), run("audited", "audit", 0.9)
+    with RecordingBoard(None, study="tiny", metric="val/accuracy_macro") as board:
+        board.resumed([old, searched, audited])
+        assert board.state.best is not None and board.state.best.name == "former"
+        board.resumed([searched, audited])  # the study has grown, and the former run is no part of it
+        assert board.state.best is not None and board.state.best.name == "searched"
+        assert board.state.done == 2
 
 
 def test_a_study_that_fails_says_why(faked: Make) -> None:

@@ -2,61 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from tiny_study import config_of, paths_of, study_data
+from searching import end, next_of, session_of, with_blocks, write
+from tiny_study import paths_of
 
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.errors import ConfigError
-from ocr_sweep.sweep.board import Job, Result
-from ocr_sweep.sweep.search import Search
 from ocr_sweep.sweep.storage import open_study
 from ocr_sweep.tracking.record import Outcome
-
-Session = Callable[[], Search]
-
-
-def session_of(root: Path, study: StudyConfig, say: Callable[[str], None] = lambda sentence: None) -> Session:
-    return lambda: Search(study, open_study(study, paths_of(root), "corpus"), paths_of(root).optuna_url, say)
-
-
-def end(search: Search, job: Job, value: float = 0.5, outcome: Outcome = Outcome.COMPLETE) -> None:
-    metrics = {"val/accuracy_macro": value} if outcome is Outcome.COMPLETE else {}
-    search.on_end(Result(job, f"run-{job.trial}", outcome, metrics, ""))
-
-
-def next_of(search: Search) -> Job:
-    job = search.next_job()
-    assert job is not None
-    return job
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    (tmp_path / "sweeps").mkdir()
-    return tmp_path
-
-
-def write(root: Path, **changes: Any) -> StudyConfig:
-    (root / "sweeps" / "tiny.yaml").write_text(yaml.safe_dump(study_data(**changes), allow_unicode=True), encoding="utf-8")
-    return config_of(root)
-
-
-def with_blocks(root: Path, **changes: Any) -> StudyConfig:
-    """Three networks, of which one brings a parameter of its own."""
-    base = study_data()["base"]["model"]
-    for name, channels in (("small", 4), ("middle", 6), ("wide", 8)):
-        (root / "sweeps" / f"{name}.yaml").write_text(yaml.safe_dump({**base, "base_channels": channels}))
-    search = {
-        "loss.label_smoothing": {"type": "float", "low": 0.0, "high": 0.2},
-        "model": {"type": "categorical", "choices": ["small.yaml", "middle.yaml", "wide.yaml"]},
-        "model.dropout": {"type": "float", "low": 0.0, "high": 0.5, "when": {"model": "wide"}},
-    }
-    return write(root, base__model="small.yaml", search=search, trials=8, **changes)
 
 
 def test_trial_zero_is_the_base_untouched(root: Path) -> None:
@@ -89,16 +45,21 @@ def test_a_conditional_parameter_exists_only_under_its_choice(root: Path) -> Non
     assert len(seen) == 8
 
 
-def test_blocks_whose_queueing_was_cut_short_are_still_tried(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_former_version_had_queued_is_still_tried(root: Path) -> None:
+    """It wrote the first points into Optuna's queue, and a trial's parameters one by one."""
     study = with_blocks(root)
+    former = session_of(root, study)()._optuna
+    for point in study.first_points():
+        former.enqueue_trial(point)
+    former.ask().suggest_float("loss.label_smoothing", 0.0, 0.2)  # killed after the first parameter of the first trial
     search = session_of(root, study)()
-    search._optuna.enqueue_trial(study.first_points()[0])  # a session that was killed after the first
-    search = session_of(root, study)()
-    jobs = []
-    for _ in range(3):
-        jobs.append(next_of(search))
-        end(search, jobs[-1])
-    assert [job.params["model"] for job in jobs] == ["small", "middle", "wide"]
+    jobs = [next_of(search) for _ in range(4)]
+    assert [job.trial for job in jobs] == [0, 1, 2, 3]
+    assert [job.params["model"] for job in jobs[:3]] == ["small", "middle", "wide"]
+    assert jobs[0].config == study.base
+    kept = search._optuna.get_trials()[:3]
+    assert [trial.state.name for trial in kept] == ["RUNNING"] * 3
+    assert [trial.params for trial in kept] == [job.params for job in jobs[:3]]
 
 
 @pytest.mark.parametrize("kind", ["tpe", "random"])
@@ -149,8 +110,8 @@ def test_telling_twice_is_telling_once(root: Path) -> None:
     job = next_of(search)
     end(search, job, 0.25)
     end(search, job, 0.75)
-    assert [trial.value for trial in search._finished()] == [0.25]
-    assert search._finished()[0].user_attrs["ocr_sweep.run_id"] == "run-0"
+    (told,) = search._optuna.get_trials()
+    assert (told.value, told.user_attrs["ocr_sweep.run_id"]) == (0.25, "run-0")
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
@@ -159,7 +120,7 @@ def test_no_value_but_a_finite_one_is_told(root: Path, value: float) -> None:
     job = next_of(search)
     with pytest.raises(AssertionError, match="tiny-0000 has the value"):
         end(search, job, value)
-    assert search._finished() == []
+    assert [trial.state.name for trial in search._optuna.get_trials()] == ["RUNNING"]
 
 
 def test_an_epoch_is_reported_once_however_often_it_is_heard(root: Path) -> None:
@@ -168,7 +129,7 @@ def test_an_epoch_is_reported_once_however_often_it_is_heard(root: Path) -> None
     job = next_of(search)
     for value in (0.1, 0.9):
         assert search.on_epoch(job, 1, {"epoch/val/accuracy_macro": value}) is False
-    assert search._frozen(job).intermediate_values == {1: 0.1}
+    assert search._optuna.get_trials()[job.trial].intermediate_values == {1: 0.1}
 
 
 def test_a_bad_trial_is_pruned_after_its_warm_up_and_before_its_last_epoch(root: Path) -> None:

@@ -113,7 +113,7 @@ def _touches(record: RunRecord, period: Period) -> bool:
 
 def _study(name: str, records: Sequence[RunRecord], period: Period, tracker: Tracker, paths: Paths) -> StudyNews:
     recent = [record for record in records if _touches(record, period)]
-    trained = [record for record in recent if record.role != "reproduce"]
+    trained = [record for record in recent if record.role in ("search", "confirm") and not record.fenced]
     found = find_verdict(name, paths)
     verdict = None if found is None else Verdict.from_dict(found)
     metric = verdict.metric if verdict is not None else METRIC
