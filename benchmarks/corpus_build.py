@@ -31,15 +31,18 @@ FIRST = 0x4E00  # the classes are the code points from here
 SCANS = {"name": "scans", "path": "scans", "split": {"train": 0.0, "val": 0.5, "test": 0.5}, "group": None, "max_bad": 0.0}
 CHILD = """
 import sys, time, json
+from functools import partial
 from pathlib import Path
 from ocr_sweep.config.corpus import CorpusConfig
 from ocr_sweep.corpus import build_corpus, plan_corpus
+from ocr_sweep.corpus.jobs import make_batches
 folder, corpora = Path(sys.argv[1]), Path(sys.argv[2])
 recipe = CorpusConfig.model_validate_json((folder / "recipe.json").read_text())
 began = time.perf_counter()
 plan_corpus(recipe, data_root=folder, cache=folder / "cache")
 planned = time.perf_counter()
-view = build_corpus(recipe, data_root=folder, corpora=corpora, cache=folder / "cache", workers=2, progress=lambda *_: None)
+make = partial(make_batches, workers=2)
+view = build_corpus(recipe, data_root=folder, corpora=corpora, cache=folder / "cache", make=make, progress=lambda *_: None)
 print(json.dumps([planned - began, time.perf_counter() - planned, len(view.images), view.num_classes]))
 """
 

@@ -24,7 +24,7 @@ from ocr_sweep.corpus.decisions import stable_name
 from ocr_sweep.corpus.duplicates import copy_keys
 from ocr_sweep.corpus.fonts import Progress
 from ocr_sweep.corpus.glyphs import PREPROCESSING
-from ocr_sweep.corpus.jobs import Batch, GlyphJob, Job, make_batches, scan_jobs
+from ocr_sweep.corpus.jobs import Batch, GlyphJob, Job, Maker, scan_jobs
 from ocr_sweep.corpus.layout import Entry, ReadScan, lay_out
 from ocr_sweep.corpus.pieces import Written, log_of, npy_head, sync, write_pieces
 from ocr_sweep.corpus.plan import FORMAT, CorpusPlan, library_versions, plan_corpus
@@ -41,7 +41,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def build_corpus(
-    recipe: CorpusConfig, *, data_root: Path, corpora: Path, cache: Path, workers: int, progress: Progress
+    recipe: CorpusConfig, *, data_root: Path, corpora: Path, cache: Path, make: Maker, progress: Progress
 ) -> CorpusView:
     """Return the corpus of a recipe, and build it first unless it is there.
 
@@ -52,6 +52,7 @@ def build_corpus(
     Args:
         corpora: the folder of all corpora; this one lies in `corpora/<fingerprint>`.
         cache: folder where the coverage of fonts is remembered.
+        make: makes its images, e.g. `make_batches` with so many processes of this machine.
         progress: called with what is being done, how much is done, and out of how much.
 
     Raises:
@@ -66,7 +67,7 @@ def build_corpus(
             if not final.exists():
                 _remove_leftovers(corpora, plan.fingerprint)
                 check_room(estimate(plan), corpora, cache)
-                _build(plan, final, workers, progress)
+                _build(plan, final, make, progress)
     return CorpusView.open(final)
 
 
@@ -87,11 +88,11 @@ def _remove_leftovers(corpora: Path, kept: str) -> None:
             continue
 
 
-def _build(plan: CorpusPlan, final: Path, workers: int, progress: Progress) -> None:
+def _build(plan: CorpusPlan, final: Path, make: Maker, progress: Progress) -> None:
     aside = final.with_name(f".{final.name}.tmp")
     aside.mkdir(exist_ok=True)  # our own leftover, if there is one: the lock is ours
     try:
-        _fill(aside, plan, workers, progress)
+        _fill(aside, plan, make, progress)
         sync_directory(aside)
         aside.rename(final)
     except Exception as error:
@@ -106,11 +107,11 @@ def _resumable(error: Exception) -> bool:
     return isinstance(error, StoreError) or (isinstance(error, OSError) and error.errno not in _FULL)
 
 
-def _fill(aside: Path, plan: CorpusPlan, workers: int, progress: Progress) -> None:
+def _fill(aside: Path, plan: CorpusPlan, make: Maker, progress: Progress) -> None:
     size = plan.recipe.image_size
     left_out = {f"scans/{source.name}": _left_out(source) for source in plan.sources}
     left_out |= {f"generated/{source.listed.name}": dict(source.left_out) for source in plan.generated}
-    read = _read_scans(aside / "scans.raw", plan, left_out, workers, progress)
+    read = _read_scans(aside / "scans.raw", plan, left_out, make, progress)
     pixels = (
         np.memmap(aside / "scans.raw", np.uint8, "r", shape=(len(read), size, size))
         if read
@@ -120,7 +121,7 @@ def _fill(aside: Path, plan: CorpusPlan, workers: int, progress: Progress) -> No
     entries, sets = lay_out(plan, read, left_out)
     written = write_pieces(
         aside / IMAGES,
-        lambda start: _batches(entries[start:], pixels, size, workers),
+        lambda start: _batches(entries[start:], pixels, size, make),
         len(entries),
         size,
         head=npy_head(len(entries), size),
@@ -167,14 +168,14 @@ def _left_out(source: ScannedSource) -> dict[str, Any]:
 
 
 def _read_scans(
-    path: Path, plan: CorpusPlan, left_out: dict[str, dict[str, Any]], workers: int, progress: Progress
+    path: Path, plan: CorpusPlan, left_out: dict[str, dict[str, Any]], make: Maker, progress: Progress
 ) -> list[ReadScan]:
     """Read all scans into one raw file of (S, S) images; refuse a source with too many unreadable ones."""
     scans = [(number, scan) for number, (_, _, listed) in enumerate(plan.folders) for scan in listed]
     jobs = scan_jobs([scan for _, scan in scans])
     written = write_pieces(
         path,
-        lambda start: make_batches(jobs[start:], plan.recipe.image_size, workers),
+        lambda start: make(jobs[start:], plan.recipe.image_size),
         len(jobs),
         plan.recipe.image_size,
         head=b"",
@@ -211,7 +212,7 @@ def _check_bad(name: str, max_bad: float, problems: list[tuple[Scan, str]], tota
     )
 
 
-def _batches(entries: list[Entry], pixels: NDArray[np.uint8], size: int, workers: int) -> Iterator[Batch]:
+def _batches(entries: list[Entry], pixels: NDArray[np.uint8], size: int, make: Maker) -> Iterator[Batch]:
     """Yield the images of entries in order: scans from what was read, the others freshly drawn."""
     for scanned, run in groupby(entries, key=lambda entry: isinstance(entry.content, int)):
         if scanned:
@@ -220,7 +221,7 @@ def _batches(entries: list[Entry], pixels: NDArray[np.uint8], size: int, workers
                 yield Batch(np.asarray(pixels[places[start : start + _SCANS]]), {}, ())
             continue
         jobs: list[Job] = [entry.content for entry in run if not isinstance(entry.content, int)]
-        for batch in make_batches(jobs, size, workers):
+        for batch in make(jobs, size):
             assert not batch.unreadable, "only scans can be unreadable"
             yield batch
 

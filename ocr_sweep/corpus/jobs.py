@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import signal
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from ctypes import Array, c_ubyte
@@ -89,6 +89,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.images) + len(self.unreadable)
+
+
+Maker = Callable[[Sequence[Job], int], Iterator[Batch]]
+"""Makes the images of jobs at a size, in order; whoever makes them, and how many there are, changes no byte."""
 
 
 def make_image(job: Job, size: int) -> Gray | Unreadable:

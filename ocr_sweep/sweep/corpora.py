@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 
 from ocr_sweep.config.corpus import CorpusConfig
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.corpus import build_corpus, plan_corpus
+from ocr_sweep.corpus.jobs import Maker, make_batches
 from ocr_sweep.corpus.room import Estimate, estimate
 from ocr_sweep.disk import store_errors
 from ocr_sweep.errors import EvidenceError
@@ -18,8 +20,11 @@ from ocr_sweep.tracking.record import CORPUS, RunRecord
 CorpusProgress = Callable[[str, int, int], None]
 
 
-def open_corpus(recipe: CorpusConfig, paths: Paths, progress: CorpusProgress) -> CorpusView:
+def open_corpus(recipe: CorpusConfig, paths: Paths, progress: CorpusProgress, make: Maker | None = None) -> CorpusView:
     """Build a recipe's corpus in the project's store, or open it there.
+
+    Args:
+        make: makes its images; None: as many processes of this machine as it has cores.
 
     Raises:
         see `ocr_sweep.corpus.build_corpus`.
@@ -31,7 +36,7 @@ def open_corpus(recipe: CorpusConfig, paths: Paths, progress: CorpusProgress) ->
         data_root=paths.data,
         corpora=paths.corpora,
         cache=paths.cache,
-        workers=os.cpu_count() or 1,
+        make=make or partial(make_batches, workers=os.cpu_count() or 1),
         progress=progress,
     )
 

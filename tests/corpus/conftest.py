@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ocr_sweep.config.corpus import CorpusConfig
 from ocr_sweep.corpus import build_corpus
+from ocr_sweep.corpus.jobs import make_batches
 from ocr_sweep.store import CorpusView
 
 CHARS = "天地玄日月一口國書。永龍"
@@ -140,6 +142,8 @@ def build(tmp_path: Path) -> Callable[..., CorpusView]:
 
     def run(recipe: CorpusConfig, data: Path = Path("/nowhere"), *, workers: int = 1, into: str = "corpora") -> CorpusView:
         places = {"data_root": data, "corpora": tmp_path / into, "cache": tmp_path / "cache"}
-        return build_corpus(recipe, **places, workers=workers, progress=lambda what, done, total: None)
+        return build_corpus(
+            recipe, **places, make=partial(make_batches, workers=workers), progress=lambda what, done, total: None
+        )
 
     return run

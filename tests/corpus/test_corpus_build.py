@@ -85,6 +85,7 @@ def test_a_changed_size_rule_changes_the_fingerprint(recipe: Recipe, tmp_path: P
 
 KILLED_BUILD = """
 import os, signal, sys
+from functools import partial
 from pathlib import Path
 from ocr_sweep.config.corpus import CorpusConfig
 from ocr_sweep.corpus import build_corpus, jobs, pieces
@@ -93,7 +94,8 @@ recipe, tmp, workers, stop = CorpusConfig.model_validate_json(sys.argv[1]), Path
 def progress(what, done, total):
     if stop.startswith(what) and done >= int(stop.split()[-1]):
         os.kill(os.getpid(), signal.SIGKILL)
-build_corpus(recipe, data_root=tmp / "data", corpora=tmp / "corpora", cache=tmp / "cache", workers=workers, progress=progress)
+make = partial(jobs.make_batches, workers=workers)
+build_corpus(recipe, data_root=tmp / "data", corpora=tmp / "corpora", cache=tmp / "cache", make=make, progress=progress)
 """
 
 
