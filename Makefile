@@ -11,6 +11,8 @@ RUNS   ?=
 GROW   ?=
 STEPS  ?=
 CHECKOUT ?=
+ENGINE ?=
+ADDRESS ?=
 STAGE  ?= production
 PORT   ?=
 STAMP  := .venv/.installed
@@ -36,9 +38,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m compileall -q ocr_sweep
 	@touch $@
 
-sweep: $(STAMP) ## run a study, or go on with it: make sweep STUDY=unet_aug, or SCALE=gpu, GROW=1
+sweep: $(STAMP) ## run a study, or go on with it: make sweep STUDY=unet_aug, SCALE=gpu, GROW=1, ENGINE=ray ADDRESS=head:6379
 	@$(call need,STUDY,a study,make sweep STUDY=unet_aug)
-	@$(BIN)/ocr-sweep sweep run $(STUDY) $(if $(SCALE),--scale $(SCALE)) $(if $(GROW),--grow)
+	@$(BIN)/ocr-sweep sweep run $(STUDY) $(if $(SCALE),--scale $(SCALE)) $(if $(GROW),--grow) \
+		$(if $(ENGINE),--engine $(ENGINE)) $(if $(ADDRESS),--address $(ADDRESS))
 
 watch: $(STAMP) ## look at a study that runs in another terminal or in the background: make watch STUDY=unet_aug
 	@$(call need,STUDY,a study,make watch STUDY=unet_aug)

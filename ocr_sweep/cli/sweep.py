@@ -22,16 +22,26 @@ def run(
     grow: Annotated[
         bool, typer.Option("--grow", help="Go on with a new version of a study whose space, base or code has changed.")
     ] = False,
+    engine: Annotated[str, typer.Option(help="Where trials run: `local`, this machine, or `ray`, a cluster's nodes.")] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the Ray cluster: its head's host:port; auto, the one this machine has joined; or local, a new one."
+        ),
+    ] = None,
 ) -> None:
     """Run a study, or go on with it: corpus, trials, confirmation, winner in the registry.
 
     Example: ocr-sweep sweep run unet_aug
+
+    Example: ocr-sweep sweep run unet_aug --engine ray --address head:6379
     """
     from ocr_sweep.cli.console import console, simulated_mark
     from ocr_sweep.cli.live import LiveBoard
     from ocr_sweep.config.load import find_study, load_study
     from ocr_sweep.config.paths import Paths
 
+    cluster = _cluster(engine, address)
     paths = Paths.find()
     config = load_study(find_study(study, paths.sweeps), paths.sweeps, scale)
     simulated = bool(config.base.corpus.simulated)
@@ -43,12 +53,27 @@ def run(
     from ocr_sweep.tracking.tracker import Tracker
 
     with LiveBoard(console, paths, study=config.name, metric=config.metric) as board:
-        end = run_study(config, paths, board, grows=grow)
+        end = run_study(config, paths, board, cluster, grows=grow)
     tracker = Tracker.open(paths)
     winner = tracker.run(end.verdict.run_id)
     version = register(tracker, paths, winner)
     read_test(tracker, [winner], "verdict")
     _report(config, end, version, openings(readings(tracker.runs()), end.view.fingerprint))
+
+
+def _cluster(engine: str, address: str | None) -> str | None:
+    """The address of the cluster that the options name; None for this machine.
+
+    Raises:
+        OcrSweepError: they contradict each other, or name no engine.
+    """
+    from ocr_sweep.errors import OcrSweepError
+
+    if engine not in ("local", "ray"):
+        raise OcrSweepError(f"--engine must be local or ray, but got {engine!r}")
+    if engine == "local" and address is not None:
+        raise OcrSweepError(f"--address belongs to a Ray cluster; write: --engine ray --address {address}")
+    return (address or "auto") if engine == "ray" else None
 
 
 def _report(config: StudyConfig, end: StudyEnd, version: Version, opened: str) -> None:

@@ -49,7 +49,7 @@ class Paths:
                 data if data.is_absolute() else (cwd or Path.cwd()) / data if environ.get("OCR_SWEEP_DATA") else root / data
             ).resolve(),
             tracking_uri=environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{mlruns}/mlflow.db",
-            optuna_url=environ.get("OCR_SWEEP_OPTUNA_URL") or f"sqlite:///{mlruns}/optuna.db",
+            optuna_url=_database_url(environ.get("OCR_SWEEP_OPTUNA_URL") or f"sqlite:///{mlruns}/optuna.db"),
             signing_key=_signing_key(environ),
         )
 
@@ -117,3 +117,9 @@ def _signing_key(environ: Mapping[str, str]) -> Path:
     named = environ.get("OCR_SWEEP_KEY")
     config = environ.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(named or f"{config}/ocr_sweep/signing.key").expanduser().resolve()
+
+
+def _database_url(url: str) -> str:
+    """A database's address as SQLAlchemy takes it, also where it was written as PostgreSQL's own programs take it."""
+    scheme, separator, rest = url.partition("://")
+    return f"postgresql+psycopg://{rest}" if separator and scheme in ("postgres", "postgresql") else url

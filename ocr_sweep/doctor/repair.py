@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocr_sweep.config.paths import Paths
-from ocr_sweep.disk import file_lock, store_errors
+from ocr_sweep.disk import store_errors
 from ocr_sweep.doctor import words
 from ocr_sweep.doctor.evidence import Evidence, StudyEvidence, gather, is_reproduced
 from ocr_sweep.doctor.files import damage_of
@@ -26,6 +26,7 @@ from ocr_sweep.errors import ConflictError
 from ocr_sweep.registry.pointer import set_stage
 from ocr_sweep.registry.register import registry_lock
 from ocr_sweep.sweep.storage import tell
+from ocr_sweep.sweep.study_lock import study_lock
 from ocr_sweep.tracking.record import Outcome
 from ocr_sweep.tracking.tracker import Tracker
 
@@ -67,7 +68,7 @@ def repair(paths: Paths, say: Callable[[str], None], only: str | None = None) ->
 def _under_lock(paths: Paths, name: str, say: Callable[[str], None]) -> int:
     with ExitStack() as stack:
         try:
-            stack.enter_context(file_lock(paths.lock(f"study-{name}"), wait=False))
+            stack.enter_context(study_lock(name, paths))
         except ConflictError:
             say(f"study {name} is being run, and left alone")
             return 0

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from ocr_sweep.errors import IntegrityError, StoreError
+from ocr_sweep.errors import IntegrityError, OcrSweepError, StoreError
 
 _AT_ONCE = 500  # values in one IN (...)
 
@@ -43,6 +43,11 @@ def reading(url: str) -> Iterator[Connection]:
         file = sqlite_file(url)
         with _of_server(url) if file is None else _of_file(file) as connection:
             yield connection
+    except ImportError as error:
+        raise OcrSweepError(
+            f"the database {shown(url)} needs a driver that is not installed ({error}); "
+            "write: .venv/bin/pip install -c constraints.txt -e '.[postgres]'"
+        ) from error
     except (SQLAlchemyError, sqlite3.Error) as error:
         cause = error.__cause__ or error
         first = str(cause).splitlines()[0]

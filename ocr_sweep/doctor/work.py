@@ -6,14 +6,20 @@ import fcntl
 import hashlib
 import json
 import os
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ocr_sweep.config.paths import Paths
+from ocr_sweep.doctor.sql import reading, rows
 
 _DIGEST = hashlib.sha256().digest_size
+_LOCKS = """
+    SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 CHECKPOINTS = ("checkpoint.pt", "classifier.pt")
 
 
@@ -33,8 +39,22 @@ def is_held(lock: Path) -> bool:
 
 
 def is_run(study: str, paths: Paths) -> bool:
-    """Whether somebody runs a study now."""
-    return is_held(paths.lock(f"study-{study}"))
+    """Whether somebody runs a study now, here or, where its database is on a server, on any machine.
+
+    Raises:
+        StoreError: the database cannot be reached.
+    """
+    return is_held(paths.lock(f"study-{study}")) or is_locked(paths.optuna_url, f"ocr_sweep study '{study}'")
+
+
+def is_locked(url: str, name: str) -> bool:
+    """Whether a session of a PostgreSQL server holds the advisory lock whose key is the head of a name's sha256."""
+    if not url.startswith("postgresql"):
+        return False
+    high, low = struct.unpack(">II", hashlib.sha256(name.encode()).digest()[:8])
+    with reading(url) as connection:
+        held = rows(connection, f"{_LOCKS} AND classid::bigint = {high} AND objid::bigint = {low}")
+        return next(held, None) is not None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ class NoProcess:
 
     exit_code = 0
     out_of_memory = False
+    lost_on = ""
 
     def show_stacks(self) -> None:
         """Nothing lives."""

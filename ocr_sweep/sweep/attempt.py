@@ -191,6 +191,22 @@ class Attempt:
                 raise IntegrityError(f"result {path} must have sha256 {expected}, but has {came}")
         return manifest
 
+    def carried(self, *, ended: bool) -> list[str]:
+        """Names of what the trial has written, in the order in which it may be written elsewhere: the outcome last.
+
+        Args:
+            ended: whether its process has; its results are not whole before.
+        """
+        ours = {self._job.name, self._wish.name, self._deaths.name, self._outcome.name, self.lock.name}
+        found = (path.name for path in self.folder.iterdir() if path.is_file())
+        names = sorted(name for name in found if name not in ours and not name.startswith((".", "rendezvous-")))
+        if not ended:
+            return names
+        results = (path for path in self.result.rglob("*") if path.is_file())
+        inside = sorted(path.relative_to(self.folder).as_posix() for path in results)
+        inside.sort(key=lambda name: name.endswith("/manifest.json"))
+        return [*names, *inside, self._outcome.name]
+
     def remove(self) -> None:
         """Delete the folder; everything in it has been recorded. It loses its name first: half of one would be believed."""
         for left in self.folder.parent.glob(f".{self.folder.name}.*.tmp"):

@@ -62,6 +62,8 @@ def _after_a_death(active: Active) -> Ended | Again:
 def _how(active: Active, code: int) -> str:
     if active.hung and active.watch is not None:
         return f"made no progress for {active.watch.seconds / 60:g} minutes; the stacks of its threads are in its log"
+    if active.worker.lost_on:
+        return f"was lost on node {active.worker.lost_on}"
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ocr_sweep.sweep.attempt import Attempt
-from ocr_sweep.sweep.slots import Machine, Place
+from ocr_sweep.sweep.slots import Machine, Need, Place
 
 
 class Worker(Protocol):
@@ -19,6 +19,10 @@ class Worker(Protocol):
     @property
     def out_of_memory(self) -> bool:
         """Whether it was ended for want of the machine's memory, without a word of its own; asked once, after its end."""
+
+    @property
+    def lost_on(self) -> str:
+        """The machine that it was lost on, where more is known of its death than its exit code; else empty."""
 
     def show_stacks(self) -> None:
         """Have the stacks of its threads written into its log, as far as that can be done. Does not wait for it."""
@@ -33,8 +37,12 @@ class Engine(Protocol):
     def machines(self) -> Sequence[Machine]:
         """What there is for trials, whether taken by some or not. Asked often; may change when machines come and go."""
 
-    def start(self, attempt: Attempt, place: Place) -> Worker:
-        """Start the trial of a prepared folder on a machine, where it sees the GPUs of its place and no others."""
+    def start(self, attempt: Attempt, place: Place, need: Need) -> Worker:
+        """Start the trial of a prepared folder on a machine, where it sees the GPUs of its place and no others.
+
+        Args:
+            need: what it takes, for an engine that shares its machines with strangers and must have it held.
+        """
 
     def wait(self, workers: list[Worker], seconds: float) -> None:
         """Return when a worker has ended, or after so many seconds."""

@@ -19,7 +19,7 @@ from ocr_sweep.sweep.cgroup import out_of_memory_kills
 from ocr_sweep.sweep.engine import Worker
 from ocr_sweep.sweep.guard import dismiss, post_guard
 from ocr_sweep.sweep.machine import this_machine
-from ocr_sweep.sweep.slots import Machine, Place
+from ocr_sweep.sweep.slots import Machine, Need, Place
 
 _PRELOAD = "ocr_sweep.sweep.trial"
 _PRELOAD_TIMM = "ocr_sweep.models.timm_import"
@@ -46,6 +46,8 @@ class _Kills:
 
 class _Process:
     """A trial as a process of this machine."""
+
+    lost_on = ""
 
     def __init__(self, process: ForkServerProcess, kills: _Kills) -> None:
         self.process = process
@@ -96,7 +98,7 @@ class LocalEngine:
     def _machines(self) -> tuple[Machine, ...]:
         return (this_machine(),)
 
-    def start(self, attempt: Attempt, place: Place) -> Worker:
+    def start(self, attempt: Attempt, place: Place, need: Need) -> Worker:
         """Fork a process for the trial."""
         args = (str(attempt.folder), ",".join(place.gpus))
         process = self._context.Process(target=_run, args=args, name=f"trial {attempt.folder.name}")

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from ocr_sweep.config.load import find_study
 from ocr_sweep.config.paths import Paths
-from ocr_sweep.disk import file_lock
-from ocr_sweep.errors import ConflictError
 from ocr_sweep.sweep.state import Condition, StudyState, read_state, state_file
 from ocr_sweep.sweep.storage import find_verdict
+from ocr_sweep.sweep.study_lock import is_driven
 from ocr_sweep.sweep.study_log import log_file
 from ocr_sweep.tracking.mlflow_client import is_embedded
 from ocr_sweep.tracking.record import OUTCOME, Outcome, RunRecord
@@ -115,7 +114,7 @@ def _from_runs(paths: Paths, study: str | None, known: set[str]) -> dict[str, St
 
 def _of_runs(study: str, records: Sequence[RunRecord], paths: Paths) -> StudyStatus:
     verdict = find_verdict(study, paths)
-    running = any(record.status == "RUNNING" for record in records) and _is_held(study, paths)
+    running = any(record.status == "RUNNING" for record in records) and is_driven(study, paths)
     done = sum(record.tags.get(OUTCOME) not in (None, Outcome.STOPPED) for record in records)
     metric = verdict["metric"] if verdict else _METRIC
     ranked = best_first(records, metric)
@@ -136,11 +135,3 @@ def _of_runs(study: str, records: Sequence[RunRecord], paths: Paths) -> StudySta
         best=best,
         sentence=verdict["sentence"] if verdict else "",
     )
-
-
-def _is_held(study: str, paths: Paths) -> bool:
-    try:
-        with file_lock(paths.lock(f"study-{study}"), wait=False):
-            return False
-    except ConflictError:
-        return True

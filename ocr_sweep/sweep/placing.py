@@ -52,7 +52,7 @@ class Placing:
         found = find_place(machines, [(other.place, other.need) for other in active], need, avoid)
         if isinstance(found, Place):
             return found
-        if active:
+        if active or not machines:
             self._say(name, "waits for", found)
             return None
         self._say(name, "runs alone, because there is not enough", found)
@@ -63,6 +63,10 @@ class Placing:
         taken = [(other.place, other.need) for other in others]
         found = find_place(self._engine.machines(), taken, active.need, {*avoid, *active.place.parts})
         return found if isinstance(found, Place) else active.place
+
+    def is_there(self, place: Place) -> bool:
+        """Whether the machine of a place still is one."""
+        return any(machine.name == place.machine for machine in self._engine.machines())
 
     def heard(self, result: Result) -> None:
         """Take in what a training took."""

@@ -99,7 +99,7 @@ class Runner:
         if found.died:
             self._breaker.failed_at(active.place, active.job.name)
             active.place = self._placing.elsewhere(active, self._others(active), self._breaker.broken)
-        active.homeless = bool(self._breaker.broken & set(active.place.parts))
+        active.homeless = bool(self._breaker.broken & set(active.place.parts)) or not self._placing.is_there(active.place)
         if not active.homeless:
             self._starter.launch(active)
 

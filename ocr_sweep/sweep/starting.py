@@ -51,7 +51,7 @@ class Starter:
         """Start its process, or another after one that died, unless the trial has ended already."""
         if not active.attempt.ended():
             active.attempt.begin()
-            active.worker, active.hung = self.engine.start(active.attempt, active.place), False
+            active.worker, active.hung = self.engine.start(active.attempt, active.place, active.need), False
             active.watch = StallWatch(active.attempt.heartbeat, 60 * self.stall_minutes)
 
     def _attempt(self, job: Job) -> Attempt:

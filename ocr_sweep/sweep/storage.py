@@ -18,7 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.disk import created_aside, file_lock, make_directory, store_errors
-from ocr_sweep.errors import ConflictError, StoreError
+from ocr_sweep.errors import ConflictError, OcrSweepError, StoreError
+from ocr_sweep.sweep.database_lock import DatabaseLock, connect_args, is_postgres
 from ocr_sweep.sweep.growth import carried, grow, reasons
 from ocr_sweep.sweep.identity import CODE, Meaning
 from ocr_sweep.sweep.journal import comparable
@@ -54,7 +55,7 @@ def open_study(
     with storage_errors(paths.optuna_url):
         with store_errors(f"creating {paths.mlruns}"):
             make_directory(paths.mlruns)
-        with file_lock(paths.lock("optuna-store"), wait=True):
+        with _making_tables(paths):
             _create_database(paths.optuna_url)
             storage = _connect(paths.optuna_url)
             versions = versions_of(study.name, storage)
@@ -181,6 +182,13 @@ def storage_errors(url: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except ImportError as error:
+        if not is_postgres(url):
+            raise _unreachable(url, error) from error
+        raise OcrSweepError(
+            f"Optuna's database {without_password(url)} needs a driver that is not installed; "
+            "write: .venv/bin/pip install -c constraints.txt -e '.[postgres]'"
+        ) from error
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         raise _unreachable(url, error) from error
 
@@ -195,10 +203,22 @@ def _create_database(url: str) -> None:
 
 
 def _connect(url: str) -> optuna.storages.RDBStorage:
-    try:
-        return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": _patience(url)})
-    except ImportError as error:  # the driver of a database that is named and not installed
-        raise _unreachable(url, error) from error
+    return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": connect_args(url), "pool_pre_ping": is_postgres(url)})
+
+
+@contextmanager
+def _making_tables(paths: Paths) -> Iterator[None]:
+    """Let one process alone make the tables, on this machine or any: several at once break each other."""
+    with file_lock(paths.lock("optuna-store"), wait=True):
+        if not is_postgres(paths.optuna_url):
+            yield
+            return
+        lock = DatabaseLock(paths.optuna_url, "Optuna's tables")
+        lock.take(wait=True)
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def _unreachable(url: str, error: Exception) -> StoreError:
@@ -208,7 +228,3 @@ def _unreachable(url: str, error: Exception) -> StoreError:
         "What was recorded is safe; when the database is back, run the same command again",
         passing=not stays_away(cause),
     )
-
-
-def _patience(url: str) -> dict[str, Any]:
-    return {"timeout": 10} if url.startswith("sqlite") else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,15 @@ from ocr_sweep.config.model import TimmConfig
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.space import CategoricalRange
 from ocr_sweep.config.study import StudyConfig
+from ocr_sweep.corpus.jobs import Maker
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.audit import AUDIT, Audit, judge_audit
 from ocr_sweep.sweep.board import Board
 from ocr_sweep.sweep.breaker import Breaker
+from ocr_sweep.sweep.cluster.session import ray_engine
 from ocr_sweep.sweep.confirm import Confirmation
 from ocr_sweep.sweep.corpora import open_corpus
-from ocr_sweep.sweep.driver import driving
+from ocr_sweep.sweep.engine import Engine
 from ocr_sweep.sweep.fences import comparable_records, put_up_fences
 from ocr_sweep.sweep.judge import Verdict, judge, num_complete
 from ocr_sweep.sweep.local_engine import LocalEngine
@@ -30,6 +33,7 @@ from ocr_sweep.sweep.signals import Signals
 from ocr_sweep.sweep.starting import Starter
 from ocr_sweep.sweep.storage import VERDICT, open_study, storage_errors
 from ocr_sweep.sweep.study_jobs import StudyJobs
+from ocr_sweep.sweep.study_lock import study_lock
 from ocr_sweep.sweep.summary import Summary
 from ocr_sweep.tracking import record
 from ocr_sweep.tracking.provenance import provenance
@@ -53,27 +57,30 @@ class StudyEnd:
     audit: Audit | None = None  # of the pruner
 
 
-def run_study(study: StudyConfig, paths: Paths, board: Board, *, grows: bool = False) -> StudyEnd:
+def run_study(study: StudyConfig, paths: Paths, board: Board, cluster: str | None = None, *, grows: bool = False) -> StudyEnd:
     """Do what is left of a study, from nothing or from wherever a former session ended.
 
     Args:
+        cluster: address of the Ray cluster whose nodes have the trials (see `ray_engine`); None: this machine has them.
         grows: where the study asks something else than before, go on with a new version of it.
 
     Raises:
-        ConflictError: another process runs this study, the study exists with another meaning, or its trials were trained
-            by other code.
+        ConflictError: another process runs this study, the study exists with another meaning, its trials were trained
+            by other code, or a node runs another program.
         StoppedError: a signal came; everything is checkpointed.
         StoreError: a store or disk is unavailable; the same command resumes.
         TooManyFailuresError: too many trials failed in a row.
     """
-    with driving(study.name, paths), Signals().listening() as signals:
-        check_models(study, paths)
-        engine = LocalEngine(timm=_needs_timm(study))
-        engine.warm_up()
+    check_models(study, paths)
+    with (
+        study_lock(study.name, paths) as lock,
+        Signals().listening() as signals,
+        _engine(study, paths, cluster) as (engine, make),
+    ):
         tracker = Tracker.open(paths)
-        board.opened("local")
+        board.opened("local" if cluster is None else f"ray {cluster}")
         board.resumed(comparable_records(tracker.runs(study.name)))
-        view = open_corpus(study.base.corpus, paths, signals.between(board.building))
+        view = open_corpus(study.base.corpus, paths, signals.between(board.building), make)
         training_indices(view, study.base.training.leave_out)  # refuses to leave a class without images
         check_calibration(study.base, view)
         optuna_study = open_study(study, paths, view.fingerprint, grows=grows, say=board.say)
@@ -97,14 +104,14 @@ def run_study(study: StudyConfig, paths: Paths, board: Board, *, grows: bool = F
         )
         before = _recorded_verdict(study, optuna_study, tracker, paths)
         confirmation = Confirmation(study, tracker, view, before.winner if before is not None else None, search.base())
-        needs = Needs(view.num_classes, count_cores=study.workers is None, gpu_share=study.gpu_share)
+        needs = Needs(view.num_classes, count_cores=study.workers is None or cluster is not None, gpu_share=study.gpu_share)
         needs.learn(tracker.runs(study.name))
         placing = Placing(engine, needs, study.workers, board)
         jobs = StudyJobs(study, search, tracker, board, confirmation, slots=placing.num_slots(study.base))
         stores = Stores(board.say)
         runner = Runner(starter, placing, stores, breaker, signals, max_failures=study.max_failures)
         with summary.of_failure():
-            runner.drive(jobs.next_job, jobs.on_epoch, jobs.on_end)
+            runner.drive(lock.held(jobs.next_job), lock.held(jobs.on_epoch), lock.held(jobs.on_end))
 
             def judged() -> tuple[list[RunRecord], Verdict]:
                 records = comparable_records(confirmation.closed(comparable_records(tracker.runs(study.name))))
@@ -127,6 +134,19 @@ def run_study(study: StudyConfig, paths: Paths, board: Board, *, grows: bool = F
         stores.endured(kept, signals.pause)
         shutil.rmtree(paths.work(study.name), ignore_errors=True)
         return StudyEnd(verdict, tuple(records), view, audit)
+
+
+@contextmanager
+def _engine(study: StudyConfig, paths: Paths, cluster: str | None) -> Iterator[tuple[Engine, Maker | None]]:
+    """Where trials run and images are made; None: as a corpus is made without a cluster."""
+    if cluster is not None:
+        devices = study.base.training.devices
+        with ray_engine(cluster, timm=_needs_timm(study), devices=devices, data=paths.data) as there:
+            yield there
+        return
+    local = LocalEngine(timm=_needs_timm(study))
+    local.warm_up()
+    yield local, None
 
 
 def _recorded_verdict(study: StudyConfig, optuna_study: optuna.Study, tracker: Tracker, paths: Paths) -> Verdict | None:

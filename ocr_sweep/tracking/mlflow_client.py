@@ -100,4 +100,4 @@ def stays_away(said: str) -> bool:
 
 def without_password(text: str) -> str:
     """A store's address, or a sentence that names one, as it may be shown."""
-    return re.sub(r"(\w://)[^\s@]+@", r"\1***@", text)
+    return re.sub(r"(?<=password=)[^\s&]+", "***", re.sub(r"(\w://)[^\s@]+@", r"\1***@", text))

@@ -37,6 +37,14 @@ def provenance(view: CorpusView, code: Path = PACKAGE) -> dict[str, Any]:
     """
     return {
         "code": {"sha256": code_sha256(code), **_git(code)},
+        **surroundings(),
+        "corpus": {"fingerprint": view.fingerprint, "inputs": view.manifest["inputs"], "images": view.manifest["sha256"]},
+    }
+
+
+def surroundings() -> dict[str, Any]:
+    """Describe what a training runs in on this machine, as the part of its provenance that another machine has otherwise."""
+    return {
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "lock": installed(),
         "environment": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
@@ -49,7 +57,6 @@ def provenance(view: CorpusView, code: Path = PACKAGE) -> dict[str, Any]:
             "gpus": _gpus(),
             "cores": os.cpu_count(),
         },
-        "corpus": {"fingerprint": view.fingerprint, "inputs": view.manifest["inputs"], "images": view.manifest["sha256"]},
     }
 
 

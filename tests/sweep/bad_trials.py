@@ -52,11 +52,11 @@ def end_of_a_large_trial(folder: Path) -> int:
     """Start `eat` as an engine would, alone; 0 if the engine knows that it was the kernel that ended it."""
     from ocr_sweep.sweep import local_engine
     from ocr_sweep.sweep.attempt import Attempt
-    from ocr_sweep.sweep.slots import Place
+    from ocr_sweep.sweep.slots import Need, Place
 
     local_engine._run = eat
     local_engine._PRELOAD = "ocr_sweep.errors"
-    worker = local_engine.LocalEngine(timm=False).start(Attempt(folder), Place())
+    worker = local_engine.LocalEngine(timm=False).start(Attempt(folder), Place(), Need(1))
     while worker.exit_code is None:
         time.sleep(0.05)
     return 0 if worker.exit_code == -9 and worker.out_of_memory else 1

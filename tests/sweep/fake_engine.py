@@ -17,7 +17,7 @@ from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.attempt import LOSSES, ONNX, PREDICTIONS, WEIGHTS, Attempt
 from ocr_sweep.sweep.events import Event
-from ocr_sweep.sweep.slots import Machine, Place
+from ocr_sweep.sweep.slots import Machine, Need, Place
 from ocr_sweep.sweep.trial import numbers_of_record
 
 METRIC = "val/accuracy_macro"
@@ -53,6 +53,7 @@ class FakeWorker:
     place: Place
     killed: bool = False
     out_of_memory: bool = False
+    lost_on: str = ""
     shown: int = 0  # times that it was asked for its stacks
     _code: int | None = None
     _beats: int = 0
@@ -123,7 +124,7 @@ class FakeEngine:
     def machines(self) -> tuple[Machine, ...]:
         return self.has
 
-    def start(self, attempt: Attempt, place: Place) -> FakeWorker:
+    def start(self, attempt: Attempt, place: Place, need: Need) -> FakeWorker:
         name = attempt.folder.name
         worker = FakeWorker(attempt, self.oracle(attempt.config(), name), self.started.count(name), place)
         self.started.append(name)

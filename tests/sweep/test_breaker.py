@@ -12,7 +12,7 @@ from fake_engine import Fate
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.sweep.board import Job, Result, SilentBoard
 from ocr_sweep.sweep.breaker import Breaker
-from ocr_sweep.sweep.slots import Gpu, Machine, Place
+from ocr_sweep.sweep.slots import Gpu, Machine, Need, Place
 from ocr_sweep.tracking.record import Outcome
 
 Make = Callable[..., Any]
@@ -142,8 +142,8 @@ def test_a_broken_gpu_gets_no_more_and_its_trials_go_on_elsewhere(faked: Make) -
     engine.has = (Machine("", 8, 1e6, (Gpu("0"), Gpu("1"))),)
     real = engine.start
 
-    def start(attempt: Any, place: Place) -> Any:
-        worker = real(attempt, place)
+    def start(attempt: Any, place: Place, need: Need) -> Any:
+        worker = real(attempt, place, need)
         worker.fate = Fate(dies=99) if place.gpus == ("0",) else Fate()
         return worker
 

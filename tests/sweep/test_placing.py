@@ -112,3 +112,48 @@ def test_trials_that_take_half_a_gpu_share_two(faked: Make) -> None:
     gpus = (Gpu("0", 1e5), Gpu("1", 1e5))
     at_a_time, _, workers = run(faked, Machine("", 8, 1e6, gpus), gpu_share=0.5)
     assert max(at_a_time) == 4 and sorted(worker.place.gpus for worker in workers[:4]) == [("0",), ("0",), ("1",), ("1",)]
+
+
+def lose(engine: Any, machine: str) -> None:
+    """Take a machine away, and what runs there with it."""
+    engine.has = tuple(one for one in engine.has if one.name != machine)
+    for worker in engine.workers:
+        if worker.exit_code is None and worker.place.machine == machine:
+            worker.kill()
+            worker.lost_on = machine
+
+
+def test_a_trial_whose_machine_is_lost_goes_on_where_there_is_room(faked: Make) -> None:
+    study, board = faked(trials=1, workers=None, base__training__epochs=3), Listener()
+    engine = study.engine(lambda config, name: Fate())
+    engine.has = (Machine("a", 2, 1e6), Machine("b", 1, 1e6))
+
+    def at_wait() -> None:
+        if len(engine.workers) == 1 and engine.workers[0].attempt.events():
+            lose(engine, "a")
+
+    engine.at_wait = at_wait
+    study.run(board)
+    assert [worker.place.machine for worker in engine.workers] == ["a", "b", "b"]
+    assert board.said == ["tiny-0000: its process was lost on node a; started again from its last checkpoint"]
+
+
+def test_when_every_machine_is_lost_trials_wait_for_one_and_lose_nothing(faked: Make) -> None:
+    study, board = faked(trials=2, workers=None, base__training__epochs=3), Listener()
+    engine = study.engine(lambda config, name: Fate())
+    engine.has = (Machine("a", 1, 1e6),)
+    waits = 0
+
+    def at_wait() -> None:
+        nonlocal waits
+        if len(engine.workers) == 1 and engine.workers[0].attempt.events():
+            lose(engine, "a")
+        if not engine.has:
+            waits += 1
+            engine.has = (Machine("b", 1, 1e6),) if waits > 20 else ()
+
+    engine.at_wait = at_wait
+    study.run(board)
+    assert waits > 20 and {worker.place.machine for worker in engine.workers[1:]} == {"b"}
+    assert [worker.attempt.folder.name for worker in engine.workers[:2]] == ["0000-search"] * 2
+    assert board.said[1:] == ["tiny-0000 waits for a machine"]
