@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,14 @@ _TRIAL: dict[str, Any] = {
     },
     "training": {"epochs": 5, "batch_size": 16, "images_per_epoch": 48, "sampling": "instance", "threads": 1},
 }
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    root = Path(os.environ.get("OCR_SWEEP_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not (root / "casia_hwdb96").is_dir():
+        pytest.skip(f"no character images at {root}; set OCR_SWEEP_DATA")
+    return root
 
 
 @pytest.fixture

@@ -21,7 +21,9 @@ from ocr_sweep.cli import (
     doctor,
     models,
     models_change,
+    models_variants,
     project,
+    recognize,
     report,
     runs,
     sweep,
@@ -59,8 +61,10 @@ app.add_typer(models.app, name="models", help="Registered models: what is in pro
 models.app.command("promote")(models_change.promote)
 models.app.command("rollback")(models_change.rollback)
 models.app.command("verify")(models_change.verify)
+models.app.command("variants")(models_variants.variants)
 corpus.app.command("clean")(corpus_clean.clean)
 corpus.app.command("show")(corpus_clean.show)
+app.command("recognize")(recognize.recognize)
 app.command("ui")(project.ui)
 app.command("dashboard")(project.dashboard)
 app.command("doctor")(doctor.doctor)

@@ -20,10 +20,10 @@ from ocr_sweep.corpus.glyphs import (
     ink_box,
 )
 
-_EDGE = 0.01  # a piece this near to the edge, as a share of the longer side, touches it
-_PADDING_STEP = 6.0  # gray levels; what differs more from the padding is paper
-_PADDING_FLAT = 0.98  # share of the outermost pixels that have the padding's level
-_PAPER_IN_LINE = 0.25  # share of a row's or column's bare pixels that are paper, where it lies inside the padding
+EDGE = 0.01  # a piece this near to the edge, as a share of the longer side, touches it
+PADDING_STEP = 6.0  # gray levels; what differs more from the padding is paper
+PADDING_FLAT = 0.98  # share of the outermost pixels that have the padding's level
+PAPER_IN_LINE = 0.25  # share of a row's or column's bare pixels that are paper, where it lies inside the padding
 
 Levels = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -58,11 +58,11 @@ def content_window(gray: Levels, ink: Gray) -> Window:
     whole = Window(0, 0, width, height)
     outermost = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
     level = float(np.median(outermost))
-    if (np.abs(outermost - level) <= _PADDING_STEP).mean() < _PADDING_FLAT:
+    if (np.abs(outermost - level) <= PADDING_STEP).mean() < PADDING_FLAT:
         return whole
     reach = 2 * max(1, round(0.02 * max(gray.shape))) + 1
     bare = cv2.dilate(np.asarray(ink, dtype=np.uint8), np.ones((reach, reach), np.uint8)) < INK_LEVEL
-    paper = bare & (np.abs(gray - level) > _PADDING_STEP)
+    paper = bare & (np.abs(gray - level) > PADDING_STEP)
     spans = [_span(paper.sum(axis=axis), bare.sum(axis=axis)) for axis in (0, 1)]
     if spans[0] is None or spans[1] is None:
         return whole
@@ -71,7 +71,7 @@ def content_window(gray: Levels, ink: Gray) -> Window:
 
 def _span(paper: NDArray[np.int64], bare: NDArray[np.int64]) -> tuple[int, int] | None:
     """The first and one past the last line that is paper; None if they span less than half of the lines."""
-    lines = np.flatnonzero(paper > _PAPER_IN_LINE * np.maximum(bare, 1))
+    lines = np.flatnonzero(paper > PAPER_IN_LINE * np.maximum(bare, 1))
     if len(lines) == 0 or lines[-1] + 1 - lines[0] < len(paper) / 2:
         return None
     return int(lines[0]), int(lines[-1]) + 1
@@ -120,7 +120,7 @@ def _enters(labels: NDArray[np.int32], stats: NDArray[np.int32], piece: int, win
     """Whether a piece is cut off by an edge of the window: it meets the edge broadly, and does not reach deep."""
     x, y, width, height = (int(v) for v in stats[piece, :4])
     sides = (window.right - window.left, window.bottom - window.top)
-    near = max(1, round(_EDGE * max(sides)))
+    near = max(1, round(EDGE * max(sides)))
     own = labels[y : y + height, x : x + width] == piece
     bands = (own[:, :near], own[:near], own[:, -near:], own[-near:])  # left, top, right, bottom
     for edge, (gap, band) in enumerate(zip(window.gaps((x, y, width, height)), bands, strict=True)):

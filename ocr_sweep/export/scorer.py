@@ -1,17 +1,18 @@
-"""The exported file at work: onnxruntime gives every number of record."""
+"""The exported file at work on stored squares: onnxruntime gives every number of record."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from ocr_sweep.delivery.model_file import ModelFile
+from ocr_sweep.delivery.session import Network, load_session
 from ocr_sweep.errors import IntegrityError
-from ocr_sweep.export.onnx_file import INPUT
 from ocr_sweep.pulse import beat
 from ocr_sweep.store import CorpusView, resized
 
@@ -19,48 +20,71 @@ _BATCH = 256
 _LATENCY_RUNS = 30
 
 
+class _Squares(Protocol):
+    """What takes squares of ink (B, S, S) and gives logits (B, K)."""
+
+    image_size: int
+    num_classes: int
+
+    def of_squares(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+
+
 class Scorer:
-    """An ONNX file, loaded.
+    """An ONNX file, loaded; of the present version or a former one.
 
     Raises:
+        NotFoundError: there is no such file.
         IntegrityError: it is no whole ONNX file of ours.
     """
 
-    def __init__(self, path: Path, *, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-            self.image_size = int(self._session.get_inputs()[0].shape[2])
-            self.num_classes = int(self._session.get_outputs()[0].shape[1])
-        except Exception as error:  # onnxruntime has a tree of its own, without a common root
-            raise IntegrityError(f"{path} cannot be loaded by onnxruntime: {error}") from error
+    def __init__(self, path: Path, *, threads: int, optimised: bool = True) -> None:
+        self._path, self._threads = path, threads
+        file = ModelFile.read_any(path)
+        self.pictures = None if file.former else Network(file, threads=threads, optimised=optimised)
+        self._network: _Squares = self.pictures or _Former(file, threads, optimised)
+        self.image_size, self.num_classes = self._network.image_size, self._network.num_classes
+
+    def unoptimised(self) -> Scorer:
+        """The same file, run as it is written: what onnxruntime's rewriting changes, shows."""
+        return Scorer(self._path, threads=self._threads, optimised=False)
 
     def logits(self, images: NDArray[np.uint8], batch_size: int = _BATCH) -> NDArray[np.float32]:
         """Return (N, K) logits of (N, S, S) ink images of the network's size."""
-        parts = [self._run(images[first : first + batch_size]) for first in range(0, len(images), batch_size)]
+        parts = []
+        for first in range(0, len(images), batch_size):
+            beat()
+            parts.append(self._network.of_squares(images[first : first + batch_size]))
         return np.concatenate(parts) if parts else np.zeros((0, self.num_classes), np.float32)
 
     def corpus_logits(self, view: CorpusView, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return (N, K) logits of images of a corpus, resized where the sizes differ."""
         parts = []
         for first in range(0, len(indices), _BATCH):
-            parts.append(self._run(resized(view.images[indices[first : first + _BATCH]], self.image_size)))
+            parts.append(self.logits(resized(view.images[indices[first : first + _BATCH]], self.image_size)))
         return np.concatenate(parts) if parts else np.zeros((0, self.num_classes), np.float32)
 
-    def latency_ms(self) -> float:
-        """Median time of one image, in milliseconds, warm."""
-        blank = np.zeros((1, self.image_size, self.image_size), np.uint8)
+    def latency_ms(self, batch_size: int = 1) -> float:
+        """Median time of one batch of squares, in milliseconds, warm."""
+        blank = np.zeros((batch_size, self.image_size, self.image_size), np.uint8)
         times = []
         for _ in range(_LATENCY_RUNS):
             began = time.perf_counter()
-            self._run(blank)
+            self.logits(blank)
             times.append(time.perf_counter() - began)
         return 1000 * statistics.median(times[_LATENCY_RUNS // 3 :])
 
-    def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        beat()
-        result: NDArray[np.float32] = self._session.run(None, {INPUT: images[:, None]})[0]
+
+class _Former:
+    """A file of version 1: its one input takes squares of ink (batch, 1, S, S)."""
+
+    def __init__(self, file: ModelFile, threads: int, optimised: bool) -> None:
+        self._session = load_session(file.content, file.path, threads=threads, optimised=optimised)
+        try:
+            self.image_size = int(self._session.get_inputs()[0].shape[2])
+            self.num_classes = int(self._session.get_outputs()[0].shape[1])
+        except (IndexError, TypeError, ValueError):
+            raise IntegrityError(f"{file.path} must take squares of ink and give logits, but does not") from None
+
+    def of_squares(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+        result: NDArray[np.float32] = self._session.run(None, {self._session.get_inputs()[0].name: squares[:, None]})[0]
         return result

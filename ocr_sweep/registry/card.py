@@ -13,6 +13,7 @@ from ocr_sweep.registry.gate import Report, Score
 from ocr_sweep.registry.register import Version
 from ocr_sweep.store import CLASS_GROUPS, CorpusView, Source, class_group
 from ocr_sweep.tracking import record as tag
+from ocr_sweep.tracking.record import RunRecord
 
 
 def model_card(
@@ -39,7 +40,7 @@ def model_card(
         f"Promoted to {record['alias']} on {record['when'][:10]} by {record['who']}. "
         f"Trained as {run.name} of the study {run.study}, run `{run.run_id}`.",
         "## Reads",
-        f"{len(view.chars)} characters, one image each: {named(view.chars)}. What is none of them is read as one of them.",
+        f"{len(view.chars)} characters, one image each: {named(view.chars)}. {_foreign(run)}",
         "## Learnt from",
         *_data(candidate, view),
         f"## Accuracy{mark}",
@@ -56,8 +57,9 @@ def model_card(
         + (f"stands for a customer beside version {parent}, which was in production; " if parent else "")
         + f"corpus `{run.tags.get(tag.CORPUS, '')[:12]}`, ONNX sha256 `{candidate.hashes[ONNX]}`.",
         "## Use",
-        f"`models:/{version.name}@{record['alias']}` in MLflow, file `model.onnx`. "
-        "Charset and preprocessing stand in its metadata.",
+        f"`ocr-sweep recognize scans/ --model {version.name}:{record['alias']}`; "
+        f"in MLflow `models:/{version.name}@{record['alias']}`. "
+        "The file takes pictures of any size and either polarity, and carries a card of its own, for who has nothing but it.",
     ]
     return "\n\n".join(_joined(sections)) + "\n"
 
@@ -73,6 +75,14 @@ def _joined(sections: Sequence[str]) -> Iterator[str]:
             yield "\n".join(points)
             points = []
         yield section
+
+
+def _foreign(run: RunRecord) -> str:
+    """What becomes of an image of none of the characters."""
+    threshold = run.metrics.get("unknown/threshold")
+    if threshold is None:
+        return "What is none of them is read as one of them."
+    return f"What is none of them is read as one of them, or is unknown: below a confidence of {threshold:.4f} no answer counts."
 
 
 def _data(candidate: Evidence, view: CorpusView) -> Iterator[str]:

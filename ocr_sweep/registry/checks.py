@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -62,10 +62,17 @@ def parity_checks(evidence: Evidence, again: Parity) -> Iterator[Check]:
     certificate = read_json(evidence.file(PARITY))
     number = f"{certificate['max_difference']:.1e}, {certificate['flips']} flips on {certificate['num_images']} images"
     limit = f"<= {certificate['tolerance']:g}, 0 flips"
-    yield Check("parity certificate", _outcome(bool(certificate["holds"])), number, limit)
+    yield Check(
+        "parity certificate", _outcome(bool(certificate["holds"])), number, limit, _prepared(certificate.get("preparation"))
+    )
     yield Check(
         "parity now", Outcome.PASSED, f"{again.max_difference:.1e}, {again.flips} flips on {again.num_images} images", limit
     )
+
+
+def _prepared(found: Mapping[str, int] | None) -> str:
+    """What a certificate says of pictures that the file prepares itself; of a former version it says nothing."""
+    return f"{found['agreeing']} of {found['pictures']} pictures prepared as the corpus does" if found else ""
 
 
 def corpus_check(view: CorpusView) -> Check:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ocr_sweep.delivery.model_file import read_metadata
 from ocr_sweep.errors import EvidenceError, IntegrityError
-from ocr_sweep.export.onnx_file import read_metadata
 from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.export.scorer import Scorer
 from ocr_sweep.registry.evidence import ONNX, PREDICTIONS, Evidence

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from safetensors.torch import load_file
+from functools import partial
 
+import numpy as np
+from safetensors.torch import load_file
+from torch import nn
+
+from ocr_sweep.delivery.model_file import read_metadata
 from ocr_sweep.errors import IntegrityError
-from ocr_sweep.export.onnx_file import read_metadata
-from ocr_sweep.export.parity import Parity, check_parity, require_parity
+from ocr_sweep.export.parity import Parity, certify, require_parity
 from ocr_sweep.export.scorer import Scorer
 from ocr_sweep.models import build_model, replace_head
 from ocr_sweep.registry.evidence import ONNX, PROBE, WEIGHTS, Evidence
+from ocr_sweep.training.predict import square_logits
 
 
 def prove(evidence: Evidence) -> Parity:
@@ -26,7 +28,8 @@ def prove(evidence: Evidence) -> Parity:
     with np.load(evidence.file(PROBE), allow_pickle=False) as arrays:
         images = arrays["images"]
     scorer = Scorer(evidence.file(ONNX), threads=evidence.config.training.threads)
-    parity = check_parity(scorer, images, _reference(evidence, images))
+    charset = evidence.config.corpus.charset.chars
+    parity = certify(scorer, partial(square_logits, _network(evidence)), [images], images, charset)
     require_parity(parity)
     return parity
 
@@ -43,13 +46,9 @@ def _check_charset(evidence: Evidence) -> None:
         )
 
 
-def _reference(evidence: Evidence, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """PyTorch's logits (N, K) of (N, S, S) ink images."""
+def _network(evidence: Evidence) -> nn.Module:
     config = evidence.config
     model = build_model(config.model, len(config.corpus.charset.chars), config.image_size)
     replace_head(model, config.classifier)
     model.load_state_dict(load_file(evidence.file(WEIGHTS)))
-    model.eval()
-    with torch.inference_mode():
-        logits: NDArray[np.float32] = model(torch.from_numpy(images).unsqueeze(1).float() / 255).logits.numpy()
-    return logits
+    return model

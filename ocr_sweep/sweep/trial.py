@@ -15,38 +15,35 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors.torch import save as save_tensors
 from torch import nn
 
 from ocr_sweep.config.trial import TrialConfig
-from ocr_sweep.disk import file_lock, make_directory, read_json, store_errors, write_bytes, write_json
+from ocr_sweep.disk import file_lock, make_directory, read_json, store_errors, write_bytes
 from ocr_sweep.errors import OcrSweepError, ProcessDiedError, StoreError, TrialFailedError, TrialMemoryError
 from ocr_sweep.export.onnx_file import export_onnx
-from ocr_sweep.export.parity import check_parity
 from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.export.scorer import Scorer
 from ocr_sweep.losses import rendered_neighbours
 from ocr_sweep.metrics import Clusters, accuracy_estimate, calibration_error, confusable_accuracy
 from ocr_sweep.pulse import beat, heard_by, show_stacks_when_told
-from ocr_sweep.store import CorpusView, resized
-from ocr_sweep.sweep.attempt import LOSSES, ONNX, PREDICTIONS, PROBE, PROVENANCE, WEIGHTS, Attempt, Ending
+from ocr_sweep.store import CorpusView
+from ocr_sweep.sweep.attempt import LOSSES, ONNX, PREDICTIONS, PROVENANCE, WEIGHTS, Attempt, Ending
 from ocr_sweep.sweep.events import Event
 from ocr_sweep.sweep.heartbeat import Heartbeat
 from ocr_sweep.sweep.micro_batches import in_parts
+from ocr_sweep.sweep.sealing import acceptance_metrics, describe, prove
 from ocr_sweep.tracking.pictures import confusion_picture, error_sheet
 from ocr_sweep.tracking.provenance import code_sha256
 from ocr_sweep.training.memory import memory_errors
 from ocr_sweep.training.representation import RepresentationStore
 from ocr_sweep.training.score import score
 from ocr_sweep.training.train import Files, Finished, train
-from ocr_sweep.training.trainer import predict_logits
 
 for _late in ("torch._dynamo", "pyarrow.dataset"):  # the first AdamW and the first Parquet file would import them, a second each
     importlib.import_module(_late)  # in every trial; the fork server pays once
 
-_PROBE_IMAGES = 64
 _CONFUSABLE = 5  # look-alikes of a class that it is told from
 _CODE = code_sha256()  # of what this process runs: read when it was imported
 
@@ -161,25 +158,27 @@ def seal_results(attempt: Attempt, config: TrialConfig, view: CorpusView, finish
     make_directory(onnx_path.parent)
     write_bytes(attempt.result / WEIGHTS, _weights(model))
     write_bytes(attempt.result / LOSSES, _losses(trained.losses))
-    export_onnx(model, onnx_path, chars=view.chars, image_size=config.image_size)
+    export_onnx(model, onnx_path, chars=view.chars, image_size=config.image_size, stored_size=view.images.shape[1])
     scorer = Scorer(onnx_path, threads=config.training.threads)
-    _prove(attempt, scorer, model, view)
+    prove(attempt, scorer, model, view)
     predictions = Predictions.of(scorer, view, rendered_neighbours(view, _CONFUSABLE).indices)
     write_bytes(attempt.result / PREDICTIONS, predictions.to_bytes())
     write_bytes(attempt.result / "confusion.png", confusion_picture(view, *predictions.confusion("val", view)))
     write_bytes(attempt.result / "errors.png", error_sheet(view, *predictions.errors("val", view)))
     metrics = {
         **numbers_of_record(view, predictions),
+        **acceptance_metrics(predictions, view),
         **finished.metrics,
         "selected/epoch": float(trained.selected_epoch),
         "cost/train_seconds": trained.seconds,
         "cost/parameters": float(_num_delivered_parameters(model)),
-        "cost/onnx_bytes": float(onnx_path.stat().st_size),
         "cost/latency_ms": scorer.latency_ms(),
         "handover/epoch": trained.handover_epoch,
         "handover/sgd_lr": trained.handover_lr,
         **trained.measured,
     }
+    describe(onnx_path, config, view, predictions, metrics)
+    metrics["cost/onnx_bytes"] = float(onnx_path.stat().st_size)
     shared = {"representation": finished.representation} if finished.representation else {}
     attempt.seal({"metrics": metrics, "timestamp": time.time_ns() // 1_000_000, **shared})
 
@@ -210,24 +209,6 @@ def _beyond_accuracy(predictions: Predictions, rows: NDArray[np.int64]) -> dict[
     if predictions.beats is not None and (share := confusable_accuracy(predictions.beats[rows])) is not None:
         metrics["accuracy_confusable"] = share
     return metrics
-
-
-def _prove(attempt: Attempt, scorer: Scorer, model: nn.Module, view: CorpusView) -> None:
-    """Write the certificate of parity over all of validation, and the images that a later promotion tries again."""
-    indices = view.indices("val")
-    reference = predict_logits(model, view, indices, scorer.image_size, torch.device("cpu"))
-    images = resized(view.images[indices], scorer.image_size)
-    parity = check_parity(scorer, images, reference)
-    write_json(attempt.result / "parity.json", parity.as_dict())
-    if not parity.holds:
-        raise TrialFailedError(
-            f"parity: the ONNX file differs from PyTorch by {parity.max_difference:.3g} of the largest logit on "
-            f"{parity.num_images} images, with {parity.flips} read as another character"
-        )
-    chosen = np.linspace(0, len(images) - 1, min(_PROBE_IMAGES, len(images))).astype(np.int64)
-    buffer = io.BytesIO()
-    np.savez(buffer, images=images[chosen])
-    write_bytes(attempt.result / PROBE, buffer.getvalue())
 
 
 def _losses(losses: list[float]) -> bytes:

@@ -16,7 +16,7 @@ from ocr_sweep.tracking.git import git, git_path
 
 _LIBRARIES = (
     "mlflow", "optuna", "torch", "torchvision", "timm", "imaug", "numpy", "opencv-python", "opencv-python-headless",
-    "pillow", "fonttools", "onnx", "onnxruntime", "safetensors", "pydantic",
+    "pillow", "fonttools", "onnx", "onnxruntime", "onnxscript", "safetensors", "pydantic",
 )  # fmt: skip
 _RECIPE = ("augment", "export", "losses", "metrics", "models", "optim", "training")  # rooms
 _VARIABLES = (

@@ -17,7 +17,7 @@ from typing import Literal
 from ocr_sweep.tracking.record import CORPUS, RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 
-Purpose = Literal["verdict", "comparison", "reproduction", "promotion"]
+Purpose = Literal["verdict", "comparison", "reproduction", "promotion", "variants"]
 
 _TAG = "ocr_sweep.test_read."  # and the purpose: the time of the first reading
 

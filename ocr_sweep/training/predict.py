@@ -1,11 +1,13 @@
-"""What a network says to images of a corpus."""
+"""What a network says to images."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from ocr_sweep.pulse import beat
 from ocr_sweep.store import CorpusView
@@ -23,13 +25,26 @@ def predict_logits(
     Args:
         parts: that a training batch passes in: where memory is short for one, it is for the other.
     """
+    if not len(indices):
+        return np.zeros((0, view.num_classes), np.float32)
     size = max(_LEAST, _BATCH // parts)
+    chunks = (indices[first : first + size] for first in range(0, len(indices), size))
+    return _logits(model, (to_tensor(view.images[chunk], image_size, device) for chunk in chunks))
+
+
+@torch.inference_mode()
+def square_logits(model: nn.Module, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return (N, K) logits of PyTorch for squares of ink (N, S, S) of the network's size, N > 0, likewise, on the CPU."""
+    chunks = (squares[first : first + _BATCH] for first in range(0, len(squares), _BATCH))
+    return _logits(model, (to_tensor(chunk, squares.shape[1]) for chunk in chunks))
+
+
+def _logits(model: nn.Module, batches: Iterable[Tensor]) -> NDArray[np.float32]:
     was_training = model.training
     model.eval()
     logits = []
-    for first in range(0, len(indices), size):
+    for images in batches:
         beat()
-        images = to_tensor(view.images[indices[first : first + size]], image_size, device)
         logits.append(model(images.contiguous(memory_format=torch.channels_last)).logits.float().cpu().numpy())
     model.train(was_training)
-    return np.concatenate(logits) if logits else np.zeros((0, view.num_classes), np.float32)
+    return np.concatenate(logits)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -30,14 +29,6 @@ def ipaex() -> Path:
     spec = importlib.util.find_spec("matplotlib_fontja")
     assert spec is not None and spec.submodule_search_locations is not None
     return Path(next(iter(spec.submodule_search_locations))) / "fonts" / "ipaexg.ttf"
-
-
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    root = Path(os.environ.get("OCR_SWEEP_DATA") or Path(__file__).parents[3] / "shared" / "data")
-    if not (root / "casia_hwdb96").is_dir():
-        pytest.skip(f"no character images at {root}; set OCR_SWEEP_DATA")
-    return root
 
 
 @pytest.fixture(scope="session")

@@ -475,6 +475,17 @@ def a_model_that_keeps_its_weights_elsewhere(hands: Hands) -> None:
     hands.reseal(hands.loser)
 
 
+@plant("I16", quick=False)
+def a_model_with_a_foreign_operator_in_a_branch(hands: Hands) -> None:
+    file = hands.files(hands.loser) / "model" / "model.onnx"
+    model = onnx.load(file)
+    branch = next(attribute.g for node in model.graph.node if node.op_type == "If" for attribute in node.attribute)
+    branch.node[0].domain = "com.example"
+    model.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
+    onnx.save(model, file)
+    hands.reseal(hands.loser)
+
+
 @plant("I17", quick=False)
 def an_image_in_two_splits(hands: Hands) -> None:
     images = np.load(hands.corpus / "images.npy")

@@ -16,13 +16,14 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from tiny_study import CHARS, Done, config_of, here, ipaex, ocr_sweep, paths_of, refused
 
+from ocr_sweep.delivery.model_file import ModelFile
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.storage import open_study
 
 pytestmark = pytest.mark.slow
 
 ARTIFACTS = {
-    "config.yaml", "confusion.png", "errors.png", "manifest.json", "parity.json", "predictions.npz", "probe.npz",
+    "config.yaml", "confusion.png", "errors.png", "losses.npy", "manifest.json", "parity.json", "predictions.npz", "probe.npz",
     "provenance.json", "weights.safetensors", "model",
 }  # fmt: skip
 
@@ -108,8 +109,9 @@ def test_the_numbers_of_record_are_the_numbers_of_the_exported_file(finished: Pa
     for run in runs_of(finished):
         view, metrics = view_of(finished, run), run.data.metrics
         session = onnxruntime.InferenceSession(str(artifact(finished, run, "model/model.onnx")))
+        squares = {"images": view.images[:][..., None], "prepared": np.array(True)}
         answers = np.load(artifact(finished, run, "predictions.npz"))
-        predicted = session.run(None, {"images": view.images[:][:, None]})[0].argmax(axis=1)
+        predicted = session.run(None, squares)[0].argmax(axis=1)
         np.testing.assert_array_equal(predicted[answers["index"]], answers["top5"][:, 0])
         np.testing.assert_array_equal(answers["label"], view.class_ids[answers["index"]])
         right = predicted == view.class_ids
@@ -137,10 +139,24 @@ def test_every_artifact_is_there_and_is_what_the_manifest_says(finished: Path) -
         for name, expected in manifest["sha256"].items():
             assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected
         assert run.data.tags["ocr_sweep.onnx_sha256"] == manifest["sha256"]["model/model.onnx"]
-        assert json.loads((folder / "parity.json").read_text())["holds"] is True
+        parity = json.loads((folder / "parity.json").read_text())
+        assert parity["holds"] is True and parity["num_images"] == len(view_of(finished, run).indices("val"))
+        assert parity["preparation"]["agreeing"] == parity["preparation"]["pictures"] == 8
         assert {"code", "libraries", "machine", "corpus"} <= set(json.loads((folder / "provenance.json").read_text()))
         assert (folder / "model" / "MLmodel").is_file()
         assert (folder / "confusion.png").read_bytes()[:4] == b"\x89PNG" == (folder / "errors.png").read_bytes()[:4]
+
+
+def test_the_file_carries_what_validation_says_of_it(finished: Path) -> None:
+    for run in runs_of(finished):
+        file, metrics = ModelFile.read(artifact(finished, run, "model/model.onnx")), run.data.metrics
+        assert file.sha256 == run.data.tags["ocr_sweep.onnx_sha256"]
+        assert file.metadata["temperature"] == pytest.approx(metrics["calibration/temperature"])
+        assert file.metadata["threshold"]["value"] == pytest.approx(metrics["unknown/threshold"])
+        assert file.metadata["threshold"]["accepted"] == pytest.approx(metrics["val/accepted"])
+        card = file.metadata["card"]
+        assert f"{metrics['test/accuracy']:.2%}" in card and "simulated scans" in card and CHARS[:3] in card
+        assert run.info.run_id not in card and run.info.run_name not in card, "the same trial again gives the same bytes"
 
 
 def test_mlflow_can_load_the_model_with_any_batch_size(finished: Path) -> None:
@@ -149,8 +165,8 @@ def test_mlflow_can_load_the_model_with_any_batch_size(finished: Path) -> None:
     run = by_name(finished, "tiny-0000")
     model = mlflow.pyfunc.load_model(artifact(finished, run, "model").as_uri())
     for batch in (1, 3):
-        answer = model.predict(np.zeros((batch, 1, 16, 16), np.uint8))
-        assert answer["logits"].shape == (batch, len(CHARS))
+        answer = model.predict(np.zeros((batch, 40, 30, 3), np.uint8))
+        assert answer["logits"].shape == (batch, len(CHARS)) and answer["ink"].shape == (batch, 16, 16)
 
 
 def test_nothing_is_left_running_or_in_progress(finished: Path) -> None:

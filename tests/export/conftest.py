@@ -13,7 +13,6 @@ from ocr_sweep.config.model import TimmConfig, UNetConfig
 from ocr_sweep.export.onnx_file import export_onnx
 from ocr_sweep.models import build_model
 from ocr_sweep.store import CorpusView
-from ocr_sweep.training.trainer import predict_logits
 
 UNET = UNetConfig(kind="unet", base_channels=4, depth=2, dropout=0.1, decoder=True, reconstruction_weight=1.0)
 TIMM = TimmConfig(kind="timm", name="test_resnet", dropout=0.1)
@@ -49,9 +48,3 @@ def export(tmp_path: Path, tiny_corpus: CorpusView) -> Callable[..., Path]:
         return tmp_path / name
 
     return export
-
-
-@pytest.fixture
-def reference(tiny_corpus: CorpusView) -> Callable[[nn.Module], NDArray[np.float32]]:
-    """PyTorch's logits of the validation images."""
-    return lambda network: predict_logits(network, tiny_corpus, tiny_corpus.indices("val"), 16, torch.device("cpu"))

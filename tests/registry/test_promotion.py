@@ -13,9 +13,11 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from onnx import numpy_helper
+from onnx_edits import edit, unchanged
 from tiny_study import here, paths_of, refused
 
 from ocr_sweep.config.fingerprint import file_sha256, fingerprint
+from ocr_sweep.delivery.model_file import charset_sha256, code_points
 from ocr_sweep.disk import write_json
 from ocr_sweep.registry.history import History
 from ocr_sweep.registry.register import holder, register, versions
@@ -142,24 +144,23 @@ def test_a_run_that_runs_or_was_deleted_is_refused(damaged: Path) -> None:
 
 
 def test_a_charset_that_is_not_the_configurations_is_refused(damaged: Path) -> None:
-    path = file_of(damaged, "model/model.onnx")
-    model = onnx.load(path)
-    for item in model.metadata_props:
-        if item.key == "ocr_sweep.charset":
-            chars = json.loads(item.value)
-            item.value = json.dumps([chars[1], chars[0], *chars[2:]])
-    onnx.save(model, path)
+    def swap(facts: dict[str, Any]) -> None:
+        charset = facts["charset"]
+        charset[:2] = charset[1::-1]
+        facts |= {"charset_sha256": charset_sha256(charset), "labels": [code_points(char) for char in charset]}
+
+    edit(file_of(damaged, "model/model.onnx"), unchanged, metadata=swap)
     forge(damaged, "model/model.onnx")
     refused(here(damaged, "models", "promote", "--run", record(damaged).run_id), 3, "charset", "part at class 0")
     nothing_promoted(damaged)
 
 
 def test_a_network_that_answers_otherwise_is_refused(damaged: Path) -> None:
-    path = file_of(damaged, "model/model.onnx")
-    model = onnx.load(path)
-    tensor = max(model.graph.initializer, key=lambda t: len(t.raw_data))
-    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(1.01), tensor.name))
-    onnx.save(model, path)
+    def change(model: onnx.ModelProto) -> None:
+        tensor = max(model.graph.initializer, key=lambda t: len(t.raw_data))
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(1.01), tensor.name))
+
+    edit(file_of(damaged, "model/model.onnx"), change)
     forge(damaged, "model/model.onnx")
     refused(here(damaged, "models", "promote", "--run", record(damaged).run_id), 3, "must agree with PyTorch within")
     nothing_promoted(damaged)
@@ -249,6 +250,8 @@ def test_a_card_goes_with_the_version(damaged: Path) -> None:
         "| test/simulated |",
         "10 unseen",
         "models:/ocr-tiny@production",
+        "`ocr-sweep recognize scans/ --model ocr-tiny:production`",
+        "or is unknown: below a confidence of",
     ):
         assert words in version.description, words
     shown = here(damaged, "models", "show", "ocr-tiny")
