@@ -75,7 +75,8 @@ def _trained_as_proposed(study: StudyEvidence, config: StudyConfig) -> Iterator[
         if trial is None or files is None or files.config is None or not all(_holds_all(config, trial)):
             continue
         wanted, came = _proposed(config, trial), _completed(files.config)
-        free = () if run.tags.get(words.KEY, "").endswith("-search") else _FRESH
+        searched = run.tags.get(words.ROLE) == "search" and run.tags.get(words.KEY, "").endswith("-search")
+        free = () if searched else _FRESH
         differing = [key for key in sorted({*wanted, *came}) if wanted.get(key) != came.get(key) and key not in free]
         if differing and came:
             key = differing[0]

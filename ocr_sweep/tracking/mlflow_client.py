@@ -93,9 +93,8 @@ def tracking_errors(uri: str) -> Iterator[None]:
 
 def stays_away(said: str) -> bool:
     """Whether a database says that it will not be back without somebody's help."""
-    return any(
-        sign in said.lower() for sign in ("disk is full", "readonly", "read-only", "i/o error", "malformed", "not a database")
-    )
+    signs = ("disk is full", "no space left", "quota", "readonly", "read-only", "i/o error", "malformed", "not a database")
+    return any(sign in said.lower() for sign in signs)
 
 
 def without_password(text: str) -> str:

@@ -146,7 +146,7 @@ class Tracker:
                     raise StoreError(
                         f"the tracking store must keep {name} of run {run_id} as it was sent, but has other bytes; "
                         "the results are safe on disk; when the store is mended, run the same command again",
-                        passing=True,
+                        passing=place is None,  # a server may have been killed meanwhile; a disk of ours is full or broken
                     )
             if place:
                 _sync(place, files)

@@ -13,7 +13,8 @@ from tiny_study import here, ocr_sweep
 def test_repeats_and_the_audit_of_what_was_pruned_are_whole(project: Callable[..., Path]) -> None:
     pruner = {"kind": "median", "warmup_epochs": 1, "startup_trials": 1, "audit": 1.0}
     space = {"optim.lr": {"type": "float", "low": 1e-7, "high": 1e-2, "log": True}}
-    root = project(trials=4, repeats=2, pruner=pruner, search=space, sampler={"kind": "random", "seed": 4})
+    changes = {"search": space, "sampler": {"kind": "random", "seed": 4}, "base__training__epochs": 4}
+    root = project(trials=4, repeats=2, pruner=pruner, **changes)
     done = ocr_sweep(root, "sweep", "run", "tiny", timeout=400)
     assert done.code == 0, done.err
     assert "mean val/accuracy_macro" in done.out and "pruner    " in done.out, done.out

@@ -104,6 +104,7 @@ def test_work_is_done_again_until_it_is_taken() -> None:
         ("database is locked", True),
         ("could not connect to server: Connection refused", True),
         ("database or disk is full", False),
+        ("[Errno 28] No space left on device", False),
         ("attempt to write a readonly database", False),
         ("database disk image is malformed", False),
     ],
@@ -227,7 +228,7 @@ def test_an_outage_that_does_not_end_pauses_the_study(faked: Make, monkeypatch: 
 
 @pytest.mark.slow
 def test_databases_that_are_locked_fail_no_trial(faked: Make, monkeypatch: pytest.MonkeyPatch, impatient: None) -> None:
-    monkeypatch.setattr(storage, "_patience", lambda url: {"timeout": 0.2})
+    monkeypatch.setattr(storage, "connect_args", lambda url: {"timeout": 0.2})
     study = faked(trials=4, workers=2)
     engine = study.engine(lambda config, name: Fate())
 
