@@ -20,7 +20,7 @@ STAMP  := .venv/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep watch stop status ui dashboard compare report promote rollback reproduce doctor lint check test clean
+.PHONY: help setup sweep watch stop status ui dashboard compare report promote rollback reproduce doctor lint check test coverage clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -94,8 +94,11 @@ lint: $(STAMP) ## format, lint, types, layers, study files
 check: lint ## lint and the fast tests
 	@$(BIN)/pytest -m 'not slow'
 
-test: lint ## everything that CI runs: lint and all tests, with their coverage
-	@$(BIN)/pytest -n 2 --dist loadfile --cov=ocr_sweep --cov-report=term:skip-covered --durations=15
+test: lint ## everything that CI runs: lint and all tests
+	@$(BIN)/pytest -n 2 --dist loadfile --durations=15
+
+coverage: lint ## all tests, and what they do not reach
+	@$(BIN)/pytest -n 2 --dist loadfile --cov=ocr_sweep --cov-report=term:skip-covered
 
 clean: ## remove the environment and the caches; mlruns/ stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

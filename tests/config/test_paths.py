@@ -30,7 +30,7 @@ def test_settings_come_before_what_is_found(project: Path, tmp_path: Path) -> No
         "OCR_SWEEP_OPTUNA_URL": "postgresql://host",
     }
     paths = Paths.find(environ, cwd=tmp_path)
-    assert (paths.root, paths.tracking_uri, paths.optuna_url) == (project, "http://host", "postgresql://host")
+    assert (paths.root, paths.tracking_uri, paths.optuna_url) == (project, "http://host", "postgresql+psycopg://host")
     assert paths.data == tmp_path / "images"  # a relative setting is meant from where one stands
     assert Paths.find({**environ, "OCR_SWEEP_DATA": "/images"}, cwd=tmp_path).data == Path("/images")
 
