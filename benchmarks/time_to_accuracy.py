@@ -8,7 +8,7 @@ search is luckier. Both validate after each epoch and write every trial's ONNX f
 The accuracy is one that both reach: the lower of the two bests, less a point. The clock begins when the process does, in each.
 Prints one JSON line; fails when ours is not at least twice as fast.
 
-    .venv/bin/python benchmarks/time_to_accuracy.py [--trials 8]
+    .venv/bin/python benchmarks/time_to_accuracy.py [--trials 16]
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Curve = list[tuple[float, float]]  # seconds since the start, accuracy
 def main() -> int:
     """Run both, print one JSON line, and fail below the limit."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--trials", type=int, default=8)
+    parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--plain", nargs=2, metavar=("JOB", "RESULT"), help="be the script (what this one starts)")
     asked = parser.parse_args()
     if asked.plain:
