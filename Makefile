@@ -66,7 +66,7 @@ report: $(STAMP) ## slides and a work log of what was tried lately and what it t
 	@$(BIN)/ocr-sweep report $(if $(SINCE),--since $(SINCE))
 
 compare: $(STAMP) ## a page that sets a study's arms, or runs, side by side: make compare STUDY=backbones, or RUNS="<id> <id>"
-	@$(if $(RUNS)$(STUDY),,$(call need,STUDY,a study or RUNS="<id> <id>",make compare STUDY=backbones))
+	@$(if $(RUNS)$(STUDY),,$(call need,STUDY,a study or RUNS='<id> <id>',make compare STUDY=backbones))
 	@$(BIN)/ocr-sweep runs compare $(if $(RUNS),$(RUNS),--study $(STUDY))
 
 promote: $(STAMP) ## put a winner into production: make promote STUDY=unet_aug, or RUN=<id>, STAGE=staging
