@@ -52,6 +52,18 @@ INDEX = "index.parquet"
 IMAGES = "images.npy"
 
 
+def verify_files(store: Path, hashes: Mapping[str, str], remedy: str) -> None:
+    """Compare the files of a corpus with what its manifest says of them.
+
+    Raises:
+        IntegrityError: one is missing or differs; the message ends with the remedy.
+    """
+    for name, expected in hashes.items():
+        came = file_sha256(store / name) if (store / name).is_file() else "no file"
+        if came != expected:
+            raise IntegrityError(f"corpus file {store / name} must have sha256 {expected}, but has {came}; {remedy}")
+
+
 @dataclass(frozen=True)
 class CorpusView:
     """A built corpus, memory-mapped and read-only.
@@ -94,13 +106,7 @@ class CorpusView:
         Raises:
             IntegrityError: a file differs from its recorded hash.
         """
-        for name, expected in self.manifest["sha256"].items():
-            came = file_sha256(self.path / name) if (self.path / name).is_file() else "no file"
-            if came != expected:
-                raise IntegrityError(
-                    f"corpus file {self.path / name} must have sha256 {expected}, but has {came}; "
-                    f"remove {self.path} and build it again"
-                )
+        verify_files(self.path, self.manifest["sha256"], f"remove {self.path} and build it again")
 
     @property
     def fingerprint(self) -> str:

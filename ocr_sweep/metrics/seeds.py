@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from ocr_sweep.metrics.estimates import LEVEL, Estimate
 
@@ -37,7 +36,8 @@ class SeedNoise:
         """
         if not self.freedom:
             return math.inf
-        return float(stdtrit(self.freedom, (1.0 + LEVEL) / 2.0)) * math.sqrt(2.0 * self.variance)
+        difference = Estimate(0.0, 2.0 * self.variance, self.freedom, images=0.0)
+        return difference.quantile((1.0 - LEVEL) / 2.0) * difference.error
 
 
 def seed_noise(arms: Sequence[Sequence[float]]) -> SeedNoise:

@@ -44,10 +44,16 @@ def prove(attempt: Attempt, scorer: Scorer, model: nn.Module, view: CorpusView) 
     write_bytes(attempt.result / PROBE, buffer.getvalue())
 
 
-def describe(path: Path, config: TrialConfig, view: CorpusView, predictions: Predictions, metrics: Mapping[str, float]) -> None:
+def describe(
+    path: Path,
+    config: TrialConfig,
+    view: CorpusView,
+    predictions: Predictions,
+    acceptance: Acceptance,
+    metrics: Mapping[str, float],
+) -> None:
     """Write into an exported file what its validation says: temperature, threshold and card."""
     assert predictions.temperature is not None, "only files of former versions have none"
-    acceptance = acceptance_of(predictions, view)
     facts = {
         "temperature": float(predictions.temperature),
         "threshold": acceptance.as_dict(),
@@ -63,14 +69,13 @@ def acceptance_of(predictions: Predictions, view: CorpusView) -> Acceptance:
     return choose_acceptance(predictions.confidence[rows], predictions.top5[rows, 0] == predictions.label[rows])
 
 
-def acceptance_metrics(predictions: Predictions, view: CorpusView) -> dict[str, float]:
+def acceptance_metrics(predictions: Predictions, view: CorpusView, acceptance: Acceptance) -> dict[str, float]:
     """The threshold, and of each split the share of images that get an answer and of answers that are right."""
     assert predictions.confidence is not None, "only files of former versions have none"
-    threshold = acceptance_of(predictions, view).value
-    metrics = {"unknown/threshold": threshold}
+    metrics = {"unknown/threshold": acceptance.value}
     for split in ("val", "test"):
         rows = predictions.of_set(split, view)
-        given = rows[predictions.confidence[rows] >= threshold]
+        given = rows[predictions.confidence[rows] >= acceptance.value]
         right = predictions.top5[given, 0] == predictions.label[given]
         metrics[f"{split}/accepted"] = len(given) / len(rows)
         if len(given):

@@ -150,34 +150,31 @@ class Search:
         return trial.state == TrialState.RUNNING and all(path in trial.params for path in active)
 
     def _propose(self) -> FrozenTrial | None:
-        budget = self._study.trials
+        budget, out = self._study.trials, self._arms_out()
         for _ in range(MAX_GRID if self._study.sampler.kind == "grid" else _MAX_CONTRADICTIONS):
-            proposal = self._proposer.propose(len(self._journal.trials), self._journal.seen(budget, out=self._arms_out()))
+            proposal = self._proposer.propose(len(self._journal.trials), self._journal.seen(budget, out=out))
             if proposal is None:
                 self._tried_all = True
                 self._say(f"every point of the grid has been tried, so the search ends before its {budget} trials")
                 return None
             if (why := self._refuses(proposal.params)) is not None:  # which was said when it came to be
-                self._replace(proposal, why)
+                self._replace(proposal, why, out)
                 continue
             try:
                 config = self._study.trial_config(proposal.params)
             except ValidationError as error:
                 why = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-                number = self._replace(proposal, why)
+                number = self._replace(proposal, why, out)
                 self._say(f"proposal {number} contradicts itself and is replaced: {why}")
                 continue
-            return self._add(proposal, {PEERS: peers_of(config, self._label(proposal.params))})
+            return self._journal.add(proposal, budget, {PEERS: peers_of(config, self._label(proposal.params))}, out=out)
         raise ConfigError(
             [f"search: must hold points that a trial can be, but {_MAX_CONTRADICTIONS} proposals in a row contradict themselves"]
         )
 
-    def _replace(self, proposal: Proposal, why: str) -> int:
+    def _replace(self, proposal: Proposal, why: str, out: list[Any]) -> int:
         """End a proposal that is not to be tried; it costs nothing of the budget."""
-        return self._add(proposal, {CONTRADICTION: why}, state=TrialState.FAIL).number
-
-    def _add(self, proposal: Proposal, attrs: Mapping[str, Any], state: TrialState = TrialState.RUNNING) -> FrozenTrial:
-        return self._journal.add(proposal, self._study.trials, attrs, out=self._arms_out(), state=state)
+        return self._journal.add(proposal, self._study.trials, {CONTRADICTION: why}, out=out, state=TrialState.FAIL).number
 
     def _arms_out(self) -> list[Any]:
         """The arms that get no more in this session."""
@@ -206,7 +203,7 @@ class Search:
         return by_epoch and not job.suffix and not other
 
     def _gives_up(self, trial: FrozenTrial) -> bool:
-        if PEERS not in trial.user_attrs:
+        if self._study.pruner.kind == "none" or PEERS not in trial.user_attrs:
             return False
         hopeless, rungs = gives_up(self._study, trial, self._journal.trials)
         for key, value in rungs.items():

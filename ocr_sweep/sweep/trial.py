@@ -33,7 +33,7 @@ from ocr_sweep.sweep.attempt import LOSSES, ONNX, PREDICTIONS, PROVENANCE, WEIGH
 from ocr_sweep.sweep.events import Event
 from ocr_sweep.sweep.heartbeat import Heartbeat
 from ocr_sweep.sweep.micro_batches import in_parts
-from ocr_sweep.sweep.sealing import acceptance_metrics, describe, prove
+from ocr_sweep.sweep.sealing import acceptance_metrics, acceptance_of, describe, prove
 from ocr_sweep.tracking.pictures import confusion_picture, error_sheet
 from ocr_sweep.tracking.provenance import code_sha256
 from ocr_sweep.training.memory import memory_errors
@@ -165,9 +165,10 @@ def seal_results(attempt: Attempt, config: TrialConfig, view: CorpusView, finish
     write_bytes(attempt.result / PREDICTIONS, predictions.to_bytes())
     write_bytes(attempt.result / "confusion.png", confusion_picture(view, *predictions.confusion("val", view)))
     write_bytes(attempt.result / "errors.png", error_sheet(view, *predictions.errors("val", view)))
+    acceptance = acceptance_of(predictions, view)
     metrics = {
         **numbers_of_record(view, predictions),
-        **acceptance_metrics(predictions, view),
+        **acceptance_metrics(predictions, view, acceptance),
         **finished.metrics,
         "selected/epoch": float(trained.selected_epoch),
         "cost/train_seconds": trained.seconds,
@@ -177,7 +178,7 @@ def seal_results(attempt: Attempt, config: TrialConfig, view: CorpusView, finish
         "handover/sgd_lr": trained.handover_lr,
         **trained.measured,
     }
-    describe(onnx_path, config, view, predictions, metrics)
+    describe(onnx_path, config, view, predictions, acceptance, metrics)
     metrics["cost/onnx_bytes"] = float(onnx_path.stat().st_size)
     shared = {"representation": finished.representation} if finished.representation else {}
     attempt.seal({"metrics": metrics, "timestamp": time.time_ns() // 1_000_000, **shared})

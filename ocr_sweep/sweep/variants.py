@@ -27,7 +27,7 @@ from ocr_sweep.registry.register import require_complete
 from ocr_sweep.store import CorpusView, resized
 from ocr_sweep.sweep.attempt import CONFIG, ONNX, read_config
 from ocr_sweep.sweep.corpora import CorpusProgress, corpus_of_run
-from ocr_sweep.sweep.sealing import acceptance_metrics, describe
+from ocr_sweep.sweep.sealing import acceptance_metrics, acceptance_of, describe
 from ocr_sweep.sweep.trial import numbers_of_record
 from ocr_sweep.tracking import record as tag
 from ocr_sweep.tracking.record import RunRecord
@@ -128,12 +128,13 @@ class _Judge:
     def variant(self, path: Path, kind: Kind) -> Judged:
         """A new file, which gets a temperature, threshold and card of its own."""
         judged, predictions = self._judged(path, kind)
+        acceptance = acceptance_of(predictions, self._view)
         metrics = {
             **numbers_of_record(self._view, predictions),
-            **acceptance_metrics(predictions, self._view),
+            **acceptance_metrics(predictions, self._view, acceptance),
             "cost/parameters": self._record.metrics["cost/parameters"],
         }
-        describe(path, self._config, self._view, predictions, metrics)
+        describe(path, self._config, self._view, predictions, acceptance, metrics)
         return Judged(**{**vars(judged), "sha256": file_sha256(path), "num_bytes": path.stat().st_size})
 
     def _judged(self, path: Path, kind: str) -> tuple[Judged, Predictions]:

@@ -44,9 +44,10 @@ def provenance(view: CorpusView, code: Path = PACKAGE) -> dict[str, Any]:
 
 def surroundings() -> dict[str, Any]:
     """Describe what a training runs in on this machine, as the part of its provenance that another machine has otherwise."""
+    lock = installed()
     return {
-        "libraries": {name: _version(name) for name in _LIBRARIES},
-        "lock": installed(),
+        "libraries": {name: lock.get(name) for name in _LIBRARIES},
+        "lock": lock,
         "environment": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
         "machine": {
             "python": platform.python_version(),
@@ -120,8 +121,10 @@ def _hash_of_sources(package: Path, *patterns: str) -> str:
 
 
 def installed() -> dict[str, str]:
-    """The version of every installed distribution but this one, by its normalised name."""
-    found = {re.sub(r"[-_.]+", "-", one.metadata["Name"]).lower(): one.version for one in metadata.distributions()}
+    """The version of every installed distribution but this one, by its normalised name; of several, that which is imported."""
+    found: dict[str, str] = {}
+    for one in metadata.distributions():  # in the order of the path
+        found.setdefault(re.sub(r"[-_.]+", "-", one.metadata["Name"]).lower(), one.version)
     return {name: version for name, version in sorted(found.items()) if name != "ocr-sweep"}
 
 
@@ -155,13 +158,6 @@ def _patch(repository: Path) -> str | None:
         if git(repository, "add", "--all", "--", *there, environment=aside) is None:
             return None
         return git(repository, "diff", "--cached", "--binary", "--no-color", "--no-ext-diff", "HEAD", environment=aside)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _processor(*keys: str) -> str:

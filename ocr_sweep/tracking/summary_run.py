@@ -6,10 +6,14 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ocr_sweep.tracking.mlflow_client import tracking_errors
 from ocr_sweep.tracking.record import KEY, OUTCOME, QUESTION, ROLE, STUDY, SUMMARY
 from ocr_sweep.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 _MADE_FROM = "ocr_sweep.summary_of"
 _OUTCOME = (
@@ -60,19 +64,22 @@ def summary_of(tracker: Tracker, study: str) -> str | None:
     """The run that is the study's summary; None where it has none yet."""
     with tracking_errors(tracker.client.tracking_uri):
         known = tracker.client.get_experiment_by_name(study)
-        if known is None:
-            return None
-        text = f"tags.`{KEY}` = '{_key(study)}'"
-        found = tracker.client.search_runs([known.experiment_id], filter_string=text, max_results=1)
-    return found[0].info.run_id if found else None
+    found = None if known is None else _found(tracker, known.experiment_id, study)
+    return None if found is None else str(found.info.run_id)
 
 
 def made_of(tracker: Tracker, experiment_id: str, study: str) -> str:
     """What the study's summary was made from, as its maker said; "" where there is no whole one."""
+    found = _found(tracker, experiment_id, study)
+    if found is None or found.info.status != "FINISHED":
+        return ""
+    return str(found.data.tags.get(_MADE_FROM, ""))
+
+
+def _found(tracker: Tracker, experiment_id: str, study: str) -> Run | None:
     with tracking_errors(tracker.client.tracking_uri):
         found = tracker.client.search_runs([experiment_id], filter_string=f"tags.`{KEY}` = '{_key(study)}'", max_results=1)
-    whole = bool(found) and found[0].info.status == "FINISHED"
-    return str(found[0].data.tags.get(_MADE_FROM, "")) if whole else ""
+    return found[0] if found else None
 
 
 def _key(study: str) -> str:

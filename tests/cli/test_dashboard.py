@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
-from tiny_study import here, processes_of, refused, started, wait_for
+from tiny_study import free_port, here, processes_of, refused, started, wait_for
 
 from ocr_sweep.errors import ConflictError
 from ocr_sweep.tracking.server import require_free
@@ -28,12 +27,6 @@ def wsgi(storage):
         return [json.dumps(names).encode()]
     return application
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def asked(address: str, method: str = "GET", host: str = "") -> tuple[int, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_study import wait_for
+from tiny_study import free_port, wait_for
 
 PASSWORD = "open-sesame"
 _FOLDERS = [str(path) for path in Path("/usr/lib/postgresql").glob("*/bin")]
@@ -33,9 +32,7 @@ class PostgresServer:
         assert _PROGRAM is not None
         self._bin, self._data, self._log = Path(_PROGRAM).resolve().parent, folder / "data", folder / "log.txt"
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         (folder / "password").write_text(PASSWORD)
         folder.chmod(0o755)
         self._data.mkdir()

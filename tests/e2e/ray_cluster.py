@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from tiny_study import wait_for
+from tiny_study import free_port, wait_for
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install -e '.[ray]'")
 
@@ -32,7 +31,7 @@ class RayCluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.address = f"127.0.0.1:{_free_port()}"
+        self.address = f"127.0.0.1:{free_port()}"
         self._groups: dict[str, subprocess.Popen[bytes]] = {}
 
     def start_head(self) -> None:
@@ -71,12 +70,6 @@ class RayCluster:
                 command, env={**os.environ, **settings}, stdout=file, stderr=file, start_new_session=True
             )
         wait_for(lambda: "Ray runtime started" in log.read_text(), f"{name} to start", 120)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

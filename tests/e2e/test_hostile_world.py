@@ -6,14 +6,13 @@ import http.client
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from looking import artifact, by_name
-from tiny_study import PROGRAM, environment, here, started
+from tiny_study import PROGRAM, environment, free_port, here, started
 
 pytestmark = pytest.mark.slow
 
@@ -23,9 +22,7 @@ CANARY = "canary-7f3a91c2"
 @pytest.fixture(scope="module")
 def ui(finished: Path) -> Iterator[int]:
     """The port of the UI over a finished project."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     with started(finished, "ui", "--port", str(port)) as process:
         assert process.stdout is not None
         assert "the MLflow UI is at" in process.stdout.readline()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
-from tiny_study import here, started
+from tiny_study import free_port, here, started
 
 pytestmark = pytest.mark.slow
 
@@ -33,9 +32,7 @@ def shown(browser: str, address: str, profile: Path, *more: str) -> str:
 
 
 def test_the_ui_opens_with_the_columns_and_charts_of_the_study(finished: Path, browser: str, tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with started(finished, "ui", "--port", str(port)) as process:
         assert process.stdout is not None
         said = ""

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,17 +15,11 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from tiny_study import environment, here, paths_of, processes_of, refused, started, wait_for
+from tiny_study import environment, free_port, here, paths_of, processes_of, refused, started, wait_for
 
 from ocr_sweep.sweep.attempt import Attempt
 
 pytestmark = pytest.mark.slow
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(address: str) -> bool:

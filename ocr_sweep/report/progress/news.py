@@ -121,8 +121,11 @@ def _study(name: str, records: Sequence[RunRecord], period: Period, tracker: Tra
     winner = "" if verdict is None else verdict.run_id
     trainings = tuple(_training(record, metric, winner) for record in complete)
     ranked = sorted(trainings, key=lambda one: -one.value)
-    arms = tuple(one for place, one in enumerate(ranked) if one.arm not in [better.arm for better in ranked[:place]])
-    failures = Counter(_cause(record) for record in trained if record.tags.get(tag.OUTCOME) in (Outcome.FAILED, Outcome.OOM))
+    best_of: dict[str, Training] = {}
+    for one in ranked:
+        best_of.setdefault(one.arm, one)
+    causes = Counter(_cause(record) for record in trained if record.tags.get(tag.OUTCOME) in (Outcome.FAILED, Outcome.OOM))
+    failures = tuple(causes.most_common())
     moments = [moment for record in recent for moment in (record.started, record.ended) if moment and period.holds(moment)]
     outcomes = Counter(record.state for record in trained)
     trials = find_study_trials(name, paths)
@@ -130,7 +133,7 @@ def _study(name: str, records: Sequence[RunRecord], period: Period, tracker: Tra
         study=name,
         metric=metric,
         verdict=verdict,
-        failures=tuple(failures.most_common()),
+        failures=failures,
         ranges=_ranges(trials, verdict),
         groups=_groups(records, verdict),
         stopped=outcomes.get("stopped", 0),
@@ -147,8 +150,8 @@ def _study(name: str, records: Sequence[RunRecord], period: Period, tracker: Tra
         verdict=verdict,
         best=_best(records, metric, winner, ranked),
         trainings=trainings,
-        arms=arms if len(arms) > 1 else (),
-        failures=tuple(failures.most_common()),
+        arms=tuple(best_of.values()) if len(best_of) > 1 else (),
+        failures=failures,
         reproductions=Counter(record.tags[tag.VERDICT] for record in recent if tag.VERDICT in record.tags),
         simulated=any(record.simulated for record in records),
         questions=tuple(next_questions(facts)),

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ocr_sweep.config.fingerprint import file_sha256
 from ocr_sweep.disk import file_lock, read_json, store_errors, write_json
 from ocr_sweep.errors import IntegrityError
+from ocr_sweep.store import verify_files
 from ocr_sweep.sweep.cluster.scratch import Scratch
 
 _PIECE = 64 * 2**20  # bytes that are in memory at a time
@@ -117,7 +117,4 @@ def _write(folder: Path, sent: Sequence[tuple[str, Any]], fetch: Fetch) -> None:
 
 
 def _verify(path: Path, corpus: CorpusName) -> None:
-    for name, expected in corpus.hashes.items():
-        came = file_sha256(path / name) if (path / name).is_file() else "no file"
-        if came != expected:
-            raise IntegrityError(f"corpus file {path / name} must have sha256 {expected}, but has {came}; remove {path}")
+    verify_files(path, corpus.hashes, f"remove {path}")

@@ -14,12 +14,11 @@ from ocr_sweep.config.paths import Paths
 from ocr_sweep.errors import EvidenceError, StoppedError
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.board import Board
-from ocr_sweep.sweep.corpora import open_corpus
 from ocr_sweep.sweep.micro_batches import in_parts, throughout
-from ocr_sweep.sweep.reproduction.past import Past, recall
-from ocr_sweep.sweep.reproduction.verdict import NOTHING, Losses, first_difference
+from ocr_sweep.sweep.reproduction.past import Losses, Past, recall
+from ocr_sweep.sweep.reproduction.verdict import first_difference, first_factor
 from ocr_sweep.sweep.signals import Signals
-from ocr_sweep.tracking.provenance import differences, provenance
+from ocr_sweep.tracking.provenance import provenance
 from ocr_sweep.tracking.tracker import Tracker
 from ocr_sweep.training.trainer import Trainer
 
@@ -40,9 +39,9 @@ class FirstSteps:
         then, now = self.losses
         if self.step is None:
             return f"identical so far: the losses of the first {self.num_steps} of {self.of} steps are equal to the last bit"
-        factor = self.differences[0] if self.differences else NOTHING
         return (
-            f"diverged at step {self.step} of {self.of}: the loss was {then:.9g}, is {now:.9g}; first differing factor: {factor}"
+            f"diverged at step {self.step} of {self.of}: the loss was {then:.9g}, is {now:.9g}; "
+            f"first differing factor: {first_factor(self.differences)}"
         )
 
 
@@ -87,9 +86,8 @@ def repeat_first_steps(
                 f"run {run_id} ({past.record.name}) recorded no losses of its steps, as those of former versions: "
                 "leave --steps out to train it whole"
             )
-        view = open_corpus(past.config.corpus, paths, signals.between(board.building))
-        view.verify()
-        different = [*differences(past.provenance, provenance(view)), *past.unrepeatable]
+        view = past.corpus(paths, signals.between(board.building))
+        different = past.differences(provenance(view))
         announce(different)
         recorded = past.losses[:num_steps]
         losses = _losses(past, view, recorded, lambda done: board.building("training", done, len(recorded)), signals)

@@ -7,16 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import read_json
-from ocr_sweep.errors import EvidenceError, IntegrityError
-from ocr_sweep.sweep.attempt import CONFIG, PROVENANCE, read_config
+from ocr_sweep.errors import EvidenceError, IntegrityError, NotFoundError
+from ocr_sweep.store import CorpusView
+from ocr_sweep.sweep.attempt import CONFIG, LOSSES, PROVENANCE, read_config
+from ocr_sweep.sweep.corpora import CorpusProgress, open_corpus
 from ocr_sweep.sweep.micro_batches import MicroBatches, parts_of
-from ocr_sweep.sweep.reproduction.verdict import Losses, losses_of
 from ocr_sweep.sweep.run_tags import run_params
 from ocr_sweep.tracking import record as tag
+from ocr_sweep.tracking.provenance import differences
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker, as_params
+
+Losses = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -33,12 +41,22 @@ class Past:
         """The parts in which its batches passed, where they were others than configured."""
         return parts_of(self.record)
 
-    @property
-    def unrepeatable(self) -> list[str]:
-        """What cannot be repeated of a run that found out on its way how little memory there was."""
-        if self.parts is None or self.parts.since == 0:
-            return []
-        return [f"batches: passed in larger parts until epoch {self.parts.since}, now all pass in {self.parts.count}"]
+    def corpus(self, paths: Paths, progress: CorpusProgress) -> CorpusView:
+        """The corpus that it learnt from, built again where it is missing.
+
+        Raises:
+            IntegrityError: its bytes are not what its manifest says.
+        """
+        view = open_corpus(self.config.corpus, paths, progress)
+        view.verify()
+        return view
+
+    def differences(self, now: dict[str, Any]) -> list[str]:
+        """What differs from a provenance of now, and what cannot be repeated, the likeliest cause first."""
+        found = differences(self.provenance, now)
+        if self.parts is not None and self.parts.since:  # it found out on its way how little memory there was
+            found.append(f"batches: passed in larger parts until epoch {self.parts.since}, now all pass in {self.parts.count}")
+        return found
 
 
 def recall(tracker: Tracker, run_id: str) -> Past:
@@ -64,6 +82,15 @@ def recall(tracker: Tracker, run_id: str) -> Past:
             provenance=read_json(tracker.artifact(run_id, PROVENANCE, folder)),
             losses=losses_of(tracker, run_id, folder),
         )
+
+
+def losses_of(tracker: Tracker, run_id: str, into: Path) -> Losses | None:
+    """The losses of a run's steps, (S,); None where it recorded none."""
+    try:
+        found: Losses = np.load(tracker.artifact(run_id, LOSSES, into), allow_pickle=False)
+    except NotFoundError:
+        return None
+    return found
 
 
 def _require_settings(tracker: Tracker, record: RunRecord, folder: Path) -> None:

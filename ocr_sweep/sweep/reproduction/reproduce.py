@@ -12,19 +12,18 @@ from ocr_sweep.disk import file_lock
 from ocr_sweep.errors import EvidenceError
 from ocr_sweep.sweep.board import Board, Job, Result
 from ocr_sweep.sweep.breaker import Breaker
-from ocr_sweep.sweep.corpora import open_corpus
 from ocr_sweep.sweep.local_engine import LocalEngine
 from ocr_sweep.sweep.micro_batches import parts_of, throughout
 from ocr_sweep.sweep.needs import Needs
 from ocr_sweep.sweep.outage import Stores
 from ocr_sweep.sweep.placing import Placing
-from ocr_sweep.sweep.reproduction.past import recall
+from ocr_sweep.sweep.reproduction.past import Past, recall
 from ocr_sweep.sweep.reproduction.verdict import Reproduction, judge
 from ocr_sweep.sweep.runner import Runner
 from ocr_sweep.sweep.signals import Signals
 from ocr_sweep.sweep.starting import Starter
 from ocr_sweep.tracking import record as tag
-from ocr_sweep.tracking.provenance import differences, provenance
+from ocr_sweep.tracking.provenance import provenance
 from ocr_sweep.tracking.record import Outcome, RunRecord
 from ocr_sweep.tracking.test_readings import read_test
 from ocr_sweep.tracking.tracker import Tracker
@@ -47,10 +46,9 @@ def reproduce(run_id: str, paths: Paths, board: Board, announce: Callable[[Seque
         old, config = past.record, past.config
         engine = LocalEngine(timm=isinstance(config.model, TimmConfig))
         engine.warm_up()
-        view = open_corpus(config.corpus, paths, signals.between(board.building))
-        view.verify()
+        view = past.corpus(paths, signals.between(board.building))
         now = provenance(view)
-        different = [*differences(past.provenance, now), *past.unrepeatable]
+        different = past.differences(now)
         announce(different)
         with file_lock(
             paths.lock(f"reproduce-{run_id}"), wait=False, busy=f"run {run_id} is being reproduced by another process"
@@ -68,7 +66,7 @@ def reproduce(run_id: str, paths: Paths, board: Board, announce: Callable[[Seque
             stores, breaker = Stores(board.say), Breaker((), board.say)
             runner = Runner(starter, placing, stores, breaker, signals, max_failures=2)  # how the one failed is ours to say
             new = _unjudged(old, tracker) or _train(runner, _job(old, config, tracker)).run_id
-            return _compare(tracker, old, tracker.run(new), different)
+            return _compare(tracker, past, tracker.run(new), different)
 
 
 def _unjudged(old: RunRecord, tracker: Tracker) -> str | None:
@@ -103,13 +101,13 @@ def _train(runner: Runner, job: Job) -> Result:
     return result
 
 
-def _compare(tracker: Tracker, old: RunRecord, new: RunRecord, different: list[str]) -> Reproduction:
+def _compare(tracker: Tracker, past: Past, new: RunRecord, different: list[str]) -> Reproduction:
     """Record the verdict; its tag is the last write."""
-    now, then = parts_of(new), parts_of(old)
+    now, then = parts_of(new), past.parts
     if now and now != throughout(then):
         different = [*different, f"batches: passed in {now.count} parts, because there was not the memory for larger ones"]
-    read_test(tracker, (old, new), "reproduction")
-    reproduction = judge(tracker, old, new, different)
+    read_test(tracker, (past.record, new), "reproduction")
+    reproduction = judge(tracker, past, new, different)
     tracker.upload_text(new.run_id, json.dumps(reproduction.as_dict(), ensure_ascii=False, indent=1), "reproduction.json")
     tracker.set_tags(new.run_id, {tag.VERDICT: reproduction.grade.value})
     return reproduction

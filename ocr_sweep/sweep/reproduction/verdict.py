@@ -12,18 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ocr_sweep.errors import EvidenceError, NotFoundError
+from ocr_sweep.errors import EvidenceError
 from ocr_sweep.metrics.seeds import seed_noise
-from ocr_sweep.sweep.attempt import LOSSES, ONNX, PREDICTIONS, WEIGHTS
+from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, WEIGHTS
+from ocr_sweep.sweep.reproduction.past import Losses, Past, losses_of
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 
 JUDGED = ("val/accuracy_macro", "val/accuracy", "test/accuracy")
 NOTHING = "nothing that is recorded"
-
-Losses = NDArray[np.float32]
 
 
 class Grade(StrEnum):
@@ -61,7 +59,7 @@ class Reproduction:
     @property
     def factor(self) -> str:
         """The first differing factor."""
-        return self.differences[0] if self.differences else NOTHING
+        return first_factor(self.differences)
 
     @property
     def sentence(self) -> str:
@@ -94,15 +92,21 @@ class Reproduction:
         }
 
 
-def judge(tracker: Tracker, old: RunRecord, new: RunRecord, differences: Sequence[str]) -> Reproduction:
-    """Compare two complete runs of one configuration.
+def first_factor(differences: Sequence[str]) -> str:
+    """The likeliest cause of those that are known."""
+    return differences[0] if differences else NOTHING
+
+
+def judge(tracker: Tracker, past: Past, new: RunRecord, differences: Sequence[str]) -> Reproduction:
+    """Compare a run with another complete one of its configuration.
 
     Raises:
         IntegrityError: an artifact of one of them is not what was recorded.
     """
+    old, ours = past.record, past.losses
     with tempfile.TemporaryDirectory(prefix="ocr-sweep-") as folder:
         hashes = [tracker.manifest(record.run_id, Path(folder)) for record in (old, new)]
-        ours, theirs = (losses_of(tracker, record.run_id, Path(folder)) for record in (old, new))
+        theirs = losses_of(tracker, new.run_id, Path(folder))
     band = _band(tracker, old, new)
     if all(hashes[0].get(name) == hashes[1].get(name) for name in (WEIGHTS, ONNX, PREDICTIONS)):
         grade = Grade.IDENTICAL
@@ -110,15 +114,6 @@ def judge(tracker: Tracker, old: RunRecord, new: RunRecord, differences: Sequenc
         grade = Grade.WITHIN_BAND if band.holds(old, new) else Grade.DIVERGED
     step, compared = (None, 0) if ours is None or theirs is None else (first_difference(ours, theirs), len(ours))
     return Reproduction(grade, old, new, tuple(differences), step, compared, band)
-
-
-def losses_of(tracker: Tracker, run_id: str, into: Path) -> Losses | None:
-    """The losses of a run's steps, (S,); None where it recorded none."""
-    try:
-        found: Losses = np.load(tracker.artifact(run_id, LOSSES, into), allow_pickle=False)
-    except NotFoundError:
-        return None
-    return found
 
 
 def first_difference(old: Losses, new: Losses) -> int | None:
