@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -82,8 +83,7 @@ class PostgresServer:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A server for all tests; who stops it starts it again."""
-    folder = Path("/tmp") / f"ocr-sweep-postgres-{os.getpid()}"
-    folder.mkdir()
+    folder = Path(mkdtemp(prefix="ocr-sweep-postgres-", dir="/tmp"))  # each module that imports this has a server of its own
     server = PostgresServer(folder)
     try:
         yield server
