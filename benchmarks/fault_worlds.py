@@ -18,6 +18,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkContext
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,8 @@ class Log:
 class ForkEngine(LocalEngine):
     """Trials as forks of their supervisor, which has imported everything."""
 
-    def __init__(self, *, timm: bool) -> None:
-        super().__init__(timm=timm)
-        setattr(self, "_context", multiprocessing.get_context("fork"))  # noqa: B010  # of another type
-
-    def warm_up(self) -> None:
-        """There is no server."""
+    def _forking(self, *, timm: bool) -> ForkContext:
+        return multiprocessing.get_context("fork")
 
 
 def settle(log: Log, *, train: bool) -> None:

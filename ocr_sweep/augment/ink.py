@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
-from imgaug.augmenters.contrast import adjust_contrast_gamma
 
 from ocr_sweep.augment.op import Chance, Entry, Image, Parameters, Range, between, enlarge
 
@@ -65,6 +64,8 @@ class Gamma:
 
     def apply(self, image: Image, entry: Entry) -> Image:
         """Raise (S, S) / 255 to the exponent."""
+        from imgaug.augmenters.contrast import adjust_contrast_gamma  # takes a second, and the supervisor augments nothing
+
         return np.asarray(adjust_contrast_gamma(image, float(entry)), dtype=np.uint8)
 
 

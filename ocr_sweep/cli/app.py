@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -77,7 +78,10 @@ _USAGE_ERROR: Any = typer.BadParameter.__base__  # click's, or that of the copy 
 
 def main() -> None:
     """Run the program and leave with the exit code of the table in `ocr_sweep.errors`."""
-    sys.exit(_run())
+    code = _run()
+    gc.disable()
+    gc.freeze()  # else the interpreter looks through all objects of all libraries before it lets go: one to four seconds
+    sys.exit(code)
 
 
 def _run() -> int:

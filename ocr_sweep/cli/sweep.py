@@ -40,12 +40,15 @@ def run(
     from ocr_sweep.cli.live import LiveBoard
     from ocr_sweep.config.load import find_study, load_study
     from ocr_sweep.config.paths import Paths
+    from ocr_sweep.sweep.fork_server import fork_server
 
     cluster = _cluster(engine, address)
     paths = Paths.find()
     config = load_study(find_study(study, paths.sweeps), paths.sweeps, scale)
     simulated = bool(config.base.corpus.simulated)
     console.print(f"[bold]{config.name}[/bold]: {config.question}{simulated_mark(simulated)}")
+    if cluster is None:
+        fork_server(timm=config.needs_timm())  # it imports while we do
 
     from ocr_sweep.registry.register import register
     from ocr_sweep.sweep.study_loop import run_study

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ocr_sweep.config.block import Identifier, Strict
 from ocr_sweep.config.dotted import get, put
+from ocr_sweep.config.model import TimmConfig
 from ocr_sweep.config.pruner import PrunerConfig, pruner_problem
 from ocr_sweep.config.sampler import SamplerConfig, sampler_problem
 from ocr_sweep.config.space import CategoricalRange, Range, is_active
@@ -150,6 +151,24 @@ class StudyConfig(Strict):
     def trial_config(self, params: Mapping[str, Any]) -> TrialConfig:
         """The base with proposed values put in; categorical values come as labels."""
         return TrialConfig.model_validate(self.apply(params))
+
+    def model_variants(self) -> Iterator[TrialConfig]:
+        """The base, and the base with each searched end that can change the network, at each searched end of the image size."""
+        for size in [{}, *self._ends("image_size")]:
+            for end in [{}, *self._ends("model")]:
+                yield self.trial_config({**size, **end})
+
+    def needs_timm(self) -> bool:
+        """Whether a trial may have a network of timm's."""
+        return any(isinstance(config.model, TimmConfig) for config in self.model_variants())
+
+    def _ends(self, block: str) -> Iterator[dict[str, Any]]:
+        """Each searched end of a value, or of the values in a block, by itself."""
+        for path, space in self.search.items():
+            if space.when or path.split(".")[0] != block:
+                continue
+            ends = space.labels if isinstance(space, CategoricalRange) else [space.low, space.high]
+            yield from ({path: end} for end in ends)
 
     def apply(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The base as plain data with proposed values put in, blocks first."""

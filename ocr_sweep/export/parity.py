@@ -67,7 +67,11 @@ class Parity:
 
 
 def certify(
-    scorer: Scorer, network: Callable[[Squares], Logits], sets: Iterable[Squares], probe: Squares, charset: Sequence[str]
+    scorer: Scorer,
+    network: Callable[[Squares], Logits],
+    answered: Iterable[tuple[Squares, Logits]],
+    probe: Squares,
+    charset: Sequence[str],
 ) -> Parity:
     """Compare a file with its network on a whole set, a blank image, noise, and pictures that the file prepares itself.
 
@@ -76,13 +80,13 @@ def certify(
 
     Args:
         network: PyTorch's logits.
-        sets: the set, some thousand squares at a time.
+        answered: the set, some thousand squares at a time, with the file's logits in its own batches.
         probe: some squares from all over the set, for small batches and for pictures.
         charset: names the classes of images that are read otherwise.
     """
     probes = {"validation": probe[:_PROBE], "blank": _blank(scorer), "noise": _noise(scorer)}
     asked = [(name, squares, network(squares)) for name, squares in probes.items()]
-    parity = _compared(scorer, ((squares, network(squares)) for squares in sets), asked, charset)
+    parity = _compared(scorer, ((network(squares), came) for squares, came in answered), asked, charset)
     return replace(parity, preparation=check_preparation(scorer, probe))
 
 
@@ -112,13 +116,13 @@ def disagreement(parity: Parity) -> str:
 
 def _compared(
     scorer: Scorer,
-    pairs: Iterable[tuple[Squares, Logits]],
+    pairs: Iterable[tuple[Logits, Logits]],
     probes: Sequence[tuple[str, Squares, Logits]],
     charset: Sequence[str],
 ) -> Parity:
     tally = _Tally(charset)
-    for squares, reference in pairs:
-        tally.add(reference, scorer.logits(squares))
+    for reference, came in pairs:
+        tally.add(reference, came)
     whole = Check("validation", tally.count, tally.count, True, tally.difference)
     small = [*_probed(scorer, True, probes, tally.scale), *_probed(scorer.unoptimised(), False, probes, tally.scale)]
     largest = max(check.difference for check in (whole, *small))

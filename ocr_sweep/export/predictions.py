@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ocr_sweep.export.scorer import Scorer
+from ocr_sweep.export.scorer import Scorer, ValidationLogits, corpus_chunks
 from ocr_sweep.metrics import beats_neighbours, confidence_and_nll, fit_temperature
 from ocr_sweep.store import CorpusView, Split
 
-_CHUNK = 2048  # images whose (., K) logits are held at once
-_FITTED = 32_000_000  # validation logits that the temperature is fitted on: of more images, every second, third ...
 _ALWAYS = ("index", "set_id", "label", "top5", "prob5")
 _SINCE = ("confidence", "nll", "beats", "temperature")  # what files of former versions lack
 
@@ -35,27 +34,34 @@ class Predictions:
     temperature: NDArray[np.float64] | None = None  # () T, fitted on validation
 
     @classmethod
-    def of(cls, scorer: Scorer, view: CorpusView, neighbours: NDArray[np.integer] | None = None) -> Predictions:
+    def of(
+        cls,
+        scorer: Scorer,
+        view: CorpusView,
+        neighbours: NDArray[np.integer] | None = None,
+        validation: ValidationLogits | None = None,
+    ) -> Predictions:
         """Run the exported file over validation and test.
 
         Args:
             neighbours: (K, k) the classes that look most like each class, -1 where there are fewer; None: not known.
+            validation: of this file, where somebody has asked for it before; None: nobody has.
         """
         index = np.concatenate([view.indices("val"), view.indices("test")])
-        label = view.class_ids[index]
-        temperature, known = _temperature(scorer, view)
+        validation = validation or ValidationLogits(scorer, view)
+        chosen, logits = validation.sample()
+        temperature = fit_temperature(logits, view.class_ids[chosen])
         near = np.full((view.num_classes, 1), -1) if neighbours is None else neighbours
         parts = []
-        for first in range(0, len(index), _CHUNK):
-            chosen, true = index[first : first + _CHUNK], label[first : first + _CHUNK]
-            logits = known[first : first + _CHUNK] if first + _CHUNK <= len(known) else scorer.corpus_logits(view, chosen)
+        for chosen, logits in chain(validation.chunks(), corpus_chunks(scorer, view, view.indices("test"))):
+            true = view.class_ids[chosen]
             judged = confidence_and_nll(logits, true, temperature)
             parts.append((*_top5(logits), *judged, beats_neighbours(logits, true, near)))
         top5, prob5, confidence, nll, beats = (np.concatenate(column) for column in zip(*parts, strict=True))
         return cls(
             index=index,
             set_id=np.asarray(view.rows["set_id"][index]),
-            label=label,
+            label=view.class_ids[index],
             top5=top5,
             prob5=prob5,
             confidence=confidence,
@@ -92,14 +98,6 @@ class Predictions:
         """(index, label, top5, prob5) of a split, as the error sheet wants them."""
         rows = self.of_set(split, view)
         return self.index[rows], self.label[rows], self.top5[rows], self.prob5[rows]
-
-
-def _temperature(scorer: Scorer, view: CorpusView) -> tuple[float, NDArray[np.float32]]:
-    """T, and the logits of all validation images where all of them were needed; else none."""
-    val = view.indices("val")
-    step = max(1, -(-len(val) * view.num_classes // _FITTED))
-    logits = scorer.corpus_logits(view, val[::step])
-    return fit_temperature(logits, view.class_ids[val[::step]]), logits if step == 1 else logits[:0]
 
 
 def _top5(logits: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

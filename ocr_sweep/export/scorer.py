@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +19,8 @@ from ocr_sweep.pulse import beat
 from ocr_sweep.store import CorpusView, resized
 
 _BATCH = 256
+_CHUNK = 2048  # images whose (., K) logits are held at once
+_KEPT = 32_000_000  # logits of validation that may be kept, and that a temperature is fitted on
 _LATENCY_RUNS = 30
 
 
@@ -37,16 +41,14 @@ class Scorer:
         IntegrityError: it is no whole ONNX file of ours.
     """
 
-    def __init__(self, path: Path, *, threads: int, optimised: bool = True) -> None:
-        self._path, self._threads = path, threads
-        file = ModelFile.read_any(path)
-        self.pictures = None if file.former else Network(file, threads=threads, optimised=optimised)
-        self._network: _Squares = self.pictures or _Former(file, threads, optimised)
-        self.image_size, self.num_classes = self._network.image_size, self._network.num_classes
+    def __init__(self, path: Path, *, threads: int) -> None:
+        self._load(ModelFile.read_any(path), threads, optimised=True)
 
     def unoptimised(self) -> Scorer:
         """The same file, run as it is written: what onnxruntime's rewriting changes, shows."""
-        return Scorer(self._path, threads=self._threads, optimised=False)
+        plain = copy(self)
+        plain._load(self._file, self._threads, optimised=False)
+        return plain
 
     def logits(self, images: NDArray[np.uint8], batch_size: int = _BATCH) -> NDArray[np.float32]:
         """Return (N, K) logits of (N, S, S) ink images of the network's size."""
@@ -63,6 +65,12 @@ class Scorer:
             parts.append(self.logits(resized(view.images[indices[first : first + _BATCH]], self.image_size)))
         return np.concatenate(parts) if parts else np.zeros((0, self.num_classes), np.float32)
 
+    def _load(self, file: ModelFile, threads: int, *, optimised: bool) -> None:
+        self._file, self._threads = file, threads
+        self.pictures = None if file.former else Network(file, threads=threads, optimised=optimised)
+        self._network: _Squares = self.pictures or _Former(file, threads, optimised)
+        self.image_size, self.num_classes = self._network.image_size, self._network.num_classes
+
     def latency_ms(self, batch_size: int = 1) -> float:
         """Median time of one batch of squares, in milliseconds, warm."""
         blank = np.zeros((batch_size, self.image_size, self.image_size), np.uint8)
@@ -72,6 +80,43 @@ class Scorer:
             self.logits(blank)
             times.append(time.perf_counter() - began)
         return 1000 * statistics.median(times[_LATENCY_RUNS // 3 :])
+
+
+class ValidationLogits:
+    """What a file says of validation, which its certificate and its predictions both ask for: run once, if it can be kept."""
+
+    def __init__(self, scorer: Scorer, view: CorpusView) -> None:
+        self._scorer, self._view = scorer, view
+        self._kept: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
+
+    def chunks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield image numbers (N,) and their logits (N, K), in the order of the corpus."""
+        if self._kept:
+            yield from self._kept
+            return
+        indices = self._view.indices("val")
+        chunks = corpus_chunks(self._scorer, self._view, indices)
+        if len(indices) * self._view.num_classes > _KEPT:
+            yield from chunks
+            return
+        self._kept = list(chunks)
+        yield from self._kept
+
+    def sample(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Image numbers and logits of as many as can be kept, from all over validation."""
+        indices = self._view.indices("val")
+        step = -(-len(indices) * self._view.num_classes // _KEPT)
+        some = list(self.chunks() if step <= 1 else corpus_chunks(self._scorer, self._view, indices[::step]))
+        return np.concatenate([chosen for chosen, _ in some]), np.concatenate([logits for _, logits in some])
+
+
+def corpus_chunks(
+    scorer: Scorer, view: CorpusView, indices: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Yield image numbers and their logits, few enough at a time for the logits of many classes; of no images, one empty pair."""
+    for first in range(0, max(1, len(indices)), _CHUNK):
+        chosen = indices[first : first + _CHUNK]
+        yield chosen, scorer.corpus_logits(view, chosen)
 
 
 class _Former:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from ocr_sweep.errors import DataError
 
@@ -75,6 +74,8 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> f
 
     def slope(log_sharpness: float) -> float:
         return sum(float(part) for part in _slopes(logits, labels, float(np.exp(log_sharpness))))
+
+    from scipy.optimize import brentq  # takes half a second, and every command imports this module
 
     low, high = -np.log(_FLATTEST), -np.log(_SHARPEST)
     if slope(low) <= 0:  # worse than chance: the flatter the better

@@ -48,9 +48,9 @@ def training_memory(
 ) -> TrainingMemory:
     """Predict what AdamW's training of a network needs, on a CPU or a GPU, in a second or a few and almost no memory.
 
-    Two steps are taken with tensors that have shapes and no numbers, and every tensor is counted from birth to death;
-    the numbers are those of the second step, when AdamW has its moments. What is not tensors of PyTorch is not counted:
-    the workspace of a convolution, the slack of the allocator, CUDA's context (about half a GB).
+    A step is taken with tensors that have shapes and no numbers, and every tensor is counted from birth to death; AdamW's
+    moments, which it makes in its first step, lie beside every later one from its beginning. What is not tensors of PyTorch
+    is not counted: the workspace of a convolution, the slack of the allocator, CUDA's context (about half a GB).
 
     Args:
         precision: other than fp32: under autocast, weights stay fp32.
@@ -65,29 +65,29 @@ def training_memory(
         network.to_empty(device="cpu")
         images = torch.empty(batch_size, 1, image_size, image_size)
         labels = torch.empty(batch_size, dtype=torch.int64)
-        return _two_steps(network, images, labels, precision=precision, loss=loss or _default_loss)
+        return measured_step(network, images, labels, precision=precision, loss=loss or _default_loss)
 
 
-def _two_steps(network: Network, images: Tensor, labels: Tensor, *, precision: Precision, loss: Loss) -> TrainingMemory:
-    """Train twice under the eyes of a ledger, with numbers or without."""
+def measured_step(network: Network, images: Tensor, labels: Tensor, *, precision: Precision, loss: Loss) -> TrainingMemory:
+    """Train for a step under the eyes of a ledger, with numbers or without; what any later step will take."""
     with Ledger() as ledger:
         for tensor in (*network.parameters(), *network.buffers(), images, labels):
             ledger.count(tensor)
         data = _num_bytes((images, labels))
         weights = ledger.live - data
         optimizer = torch.optim.AdamW(network.parameters())
-        activations = 0
-        for _ in range(2):
-            ledger.peak = before = ledger.live
-            with _autocast(precision):
-                value = loss(network(images), images, labels)
-            activations = ledger.live - before + data
-            value.backward()
-            del value
-            gradients = _num_bytes(p.grad for p in network.parameters() if p.grad is not None)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        return TrainingMemory(weights, ledger.live - weights - data, gradients, activations, ledger.peak)
+        before = ledger.live
+        with _autocast(precision):
+            value = loss(network(images), images, labels)
+        activations = ledger.live - before + data
+        value.backward()
+        del value
+        gradients = _num_bytes(p.grad for p in network.parameters() if p.grad is not None)
+        learning, ledger.peak = ledger.peak, ledger.live
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        moments = ledger.live - weights - data
+        return TrainingMemory(weights, moments, gradients, activations, max(learning + moments, ledger.peak))
 
 
 class Ledger(TorchDispatchMode):

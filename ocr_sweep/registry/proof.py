@@ -29,7 +29,8 @@ def prove(evidence: Evidence) -> Parity:
         images = arrays["images"]
     scorer = Scorer(evidence.file(ONNX), threads=evidence.config.training.threads)
     charset = evidence.config.corpus.charset.chars
-    parity = certify(scorer, partial(square_logits, _network(evidence)), [images], images, charset)
+    answered = [(images, scorer.logits(images))]
+    parity = certify(scorer, partial(square_logits, _network(evidence)), answered, images, charset)
     require_parity(parity)
     return parity
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import ForkContext, ForkProcess, ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 from ocr_sweep.errors import ProcessDiedError
@@ -17,12 +16,10 @@ from ocr_sweep.pulse import SHOW_STACKS
 from ocr_sweep.sweep.attempt import Attempt
 from ocr_sweep.sweep.cgroup import out_of_memory_kills
 from ocr_sweep.sweep.engine import Worker
+from ocr_sweep.sweep.fork_server import fork_server
 from ocr_sweep.sweep.guard import dismiss, post_guard
 from ocr_sweep.sweep.machine import this_machine
 from ocr_sweep.sweep.slots import Machine, Need, Place
-
-_PRELOAD = "ocr_sweep.sweep.trial"
-_PRELOAD_TIMM = "ocr_sweep.models.timm_import"
 
 
 class _Kills:
@@ -49,7 +46,7 @@ class _Process:
 
     lost_on = ""
 
-    def __init__(self, process: ForkServerProcess, kills: _Kills) -> None:
+    def __init__(self, process: ForkServerProcess | ForkProcess, kills: _Kills) -> None:
         self.process = process
         self._kills = kills
         self._since = out_of_memory_kills()
@@ -80,15 +77,11 @@ class LocalEngine:
     """
 
     def __init__(self, *, timm: bool) -> None:
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["__main__", _PRELOAD, *([_PRELOAD_TIMM] if timm else [])])
+        self._context = self._forking(timm=timm)
         self._kills = _Kills()
 
-    def warm_up(self) -> None:
-        """Begin the imports now, beside whatever the caller does next."""
-        from multiprocessing import forkserver
-
-        forkserver.ensure_running()
+    def _forking(self, *, timm: bool) -> ForkServerContext | ForkContext:
+        return fork_server(timm=timm)
 
     def machines(self) -> Sequence[Machine]:
         """This machine, as it was when it was first asked for: before any trial took of it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ocr_sweep.errors import TrialFailedError
 from ocr_sweep.export.onnx_file import describe_onnx
 from ocr_sweep.export.parity import certify, disagreement
 from ocr_sweep.export.predictions import Predictions
-from ocr_sweep.export.scorer import Scorer
+from ocr_sweep.export.scorer import Scorer, ValidationLogits
 from ocr_sweep.metrics import Acceptance, choose_acceptance
 from ocr_sweep.store import CorpusView, resized
 from ocr_sweep.sweep.attempt import PROBE, Attempt
@@ -25,17 +25,17 @@ from ocr_sweep.sweep.file_card import file_card
 from ocr_sweep.training.predict import square_logits
 
 _PROBE_IMAGES = 64  # of them, one blank and one noise
-_CHUNK = 1024
 
 
-def prove(attempt: Attempt, scorer: Scorer, model: nn.Module, view: CorpusView) -> None:
+def prove(attempt: Attempt, scorer: Scorer, model: nn.Module, view: CorpusView, validation: ValidationLogits) -> None:
     """Write the certificate of parity over all of validation, and the images that a later promotion tries again.
 
     Raises:
         TrialFailedError: the file disagrees with the network, or prepares pictures otherwise than the corpus.
     """
     probe = _probe(view, scorer.image_size)
-    parity = certify(scorer, partial(square_logits, model), _squares(view, scorer.image_size), probe, view.chars)
+    answered = ((resized(view.images[chosen], scorer.image_size), logits) for chosen, logits in validation.chunks())
+    parity = certify(scorer, partial(square_logits, model), answered, probe, view.chars)
     write_json(attempt.result / "parity.json", parity.as_dict())
     if not parity.holds:
         raise TrialFailedError(f"parity: the ONNX file must agree with PyTorch, but {disagreement(parity)}")
@@ -81,13 +81,6 @@ def acceptance_metrics(predictions: Predictions, view: CorpusView, acceptance: A
         if len(given):
             metrics[f"{split}/precision_accepted"] = float(right.mean())
     return metrics
-
-
-def _squares(view: CorpusView, size: int) -> Iterator[NDArray[np.uint8]]:
-    """All of validation, some at a time."""
-    indices = view.indices("val")
-    for first in range(0, len(indices), _CHUNK):
-        yield resized(view.images[indices[first : first + _CHUNK]], size)
 
 
 def _probe(view: CorpusView, size: int) -> NDArray[np.uint8]:

@@ -6,11 +6,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ocr_sweep.config.model import TimmConfig
 from ocr_sweep.config.paths import Paths
-from ocr_sweep.config.space import CategoricalRange
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.corpus.jobs import Maker
 from ocr_sweep.store import CorpusView
@@ -141,12 +139,10 @@ def _engine(study: StudyConfig, paths: Paths, cluster: str | None) -> Iterator[t
     """Where trials run and images are made; None: as a corpus is made without a cluster."""
     if cluster is not None:
         devices = study.base.training.devices
-        with ray_engine(cluster, timm=_needs_timm(study), devices=devices, data=paths.data) as there:
+        with ray_engine(cluster, timm=study.needs_timm(), devices=devices, data=paths.data) as there:
             yield there
         return
-    local = LocalEngine(timm=_needs_timm(study))
-    local.warm_up()
-    yield local, None
+    yield LocalEngine(timm=study.needs_timm()), None
 
 
 def _recorded_verdict(study: StudyConfig, optuna_study: optuna.Study, tracker: Tracker, paths: Paths) -> Verdict | None:
@@ -188,26 +184,5 @@ def check_models(study: StudyConfig, paths: Paths) -> None:
     """
     from ocr_sweep.models import check_model
 
-    for trial in _model_variants(study):
-        config = study.trial_config(trial)
+    for config in study.model_variants():
         check_model(config.model, config.image_size, paths.data)
-
-
-def _model_variants(study: StudyConfig) -> Iterator[dict[str, Any]]:
-    """The base, and the base with each searched end that can change the network, at each searched end of the image size."""
-    for size in [{}, *_ends(study, "image_size")]:
-        yield size
-        yield from ({**size, **end} for end in _ends(study, "model"))
-
-
-def _ends(study: StudyConfig, block: str) -> Iterator[dict[str, Any]]:
-    """Each searched end of a value, or of the values in a block, by itself."""
-    for path, space in study.search.items():
-        if space.when or path.split(".")[0] != block:
-            continue
-        ends = space.labels if isinstance(space, CategoricalRange) else [space.low, space.high]
-        yield from ({path: end} for end in ends)
-
-
-def _needs_timm(study: StudyConfig) -> bool:
-    return any(isinstance(study.trial_config(trial).model, TimmConfig) for trial in _model_variants(study))

@@ -24,7 +24,7 @@ from ocr_sweep.disk import file_lock, make_directory, read_json, store_errors, w
 from ocr_sweep.errors import OcrSweepError, ProcessDiedError, StoreError, TrialFailedError, TrialMemoryError
 from ocr_sweep.export.onnx_file import export_onnx
 from ocr_sweep.export.predictions import Predictions
-from ocr_sweep.export.scorer import Scorer
+from ocr_sweep.export.scorer import Scorer, ValidationLogits
 from ocr_sweep.losses import rendered_neighbours
 from ocr_sweep.metrics import Clusters, accuracy_estimate, calibration_error, confusable_accuracy
 from ocr_sweep.pulse import beat, heard_by, show_stacks_when_told
@@ -41,8 +41,8 @@ from ocr_sweep.training.representation import RepresentationStore
 from ocr_sweep.training.score import score
 from ocr_sweep.training.train import Files, Finished, train
 
-for _late in ("torch._dynamo", "pyarrow.dataset"):  # the first AdamW and the first Parquet file would import them, a second each
-    importlib.import_module(_late)  # in every trial; the fork server pays once
+for _late in ("torch._dynamo", "pyarrow.dataset", "imgaug.augmenters"):  # imported by the first AdamW, Parquet file and gamma,
+    importlib.import_module(_late)  # a second each, in every trial; the fork server pays once
 
 _CONFUSABLE = 5  # look-alikes of a class that it is told from
 _CODE = code_sha256()  # of what this process runs: read when it was imported
@@ -160,8 +160,9 @@ def seal_results(attempt: Attempt, config: TrialConfig, view: CorpusView, finish
     write_bytes(attempt.result / LOSSES, _losses(trained.losses))
     export_onnx(model, onnx_path, chars=view.chars, image_size=config.image_size, stored_size=view.images.shape[1])
     scorer = Scorer(onnx_path, threads=config.training.threads)
-    prove(attempt, scorer, model, view)
-    predictions = Predictions.of(scorer, view, rendered_neighbours(view, _CONFUSABLE).indices)
+    validation = ValidationLogits(scorer, view)
+    prove(attempt, scorer, model, view, validation)
+    predictions = Predictions.of(scorer, view, rendered_neighbours(view, _CONFUSABLE).indices, validation)
     write_bytes(attempt.result / PREDICTIONS, predictions.to_bytes())
     write_bytes(attempt.result / "confusion.png", confusion_picture(view, *predictions.confusion("val", view)))
     write_bytes(attempt.result / "errors.png", error_sheet(view, *predictions.errors("val", view)))

@@ -25,9 +25,13 @@ Images = NDArray[np.uint8]
 CHARS = "一二三十口日田木"
 
 
+def certified(scorer: Scorer, network: Callable[[Images], NDArray[np.float32]], images: Images, chars: str) -> Parity:
+    return certify(scorer, network, [(images, scorer.logits(images))], images, chars)
+
+
 @pytest.mark.parametrize("name", ["decoder", "timm"])
 def test_an_exported_file_agrees(name: str, networks: Networks, export: Export, images: Images) -> None:
-    parity = certify(Scorer(export(networks[name]), threads=1), partial(square_logits, networks[name]), [images], images, CHARS)
+    parity = certified(Scorer(export(networks[name]), threads=1), partial(square_logits, networks[name]), images, CHARS)
     assert parity.holds and parity.max_difference < 1e-5 and parity.flips == 0
     assert (parity.num_images, parity.batch_sizes) == (48, (1, 2, 7, 48))
     assert parity.as_dict()["holds"] is True and parity.as_dict()["tolerance"] == TOLERANCE
@@ -73,7 +77,7 @@ def test_a_planted_fault_is_refused(
     faulty = copy.deepcopy(networks["decoder"])
     fault(faulty)
     sound = partial(square_logits, networks["decoder"])
-    parity = certify(Scorer(export(faulty), threads=1), sound, [images], images, CHARS)
+    parity = certified(Scorer(export(faulty), threads=1), sound, images, CHARS)
     assert not parity.holds and parity.max_difference > TOLERANCE
     with pytest.raises(EvidenceError, match=r"must agree with PyTorch within 0\.0001 of the largest logit, but differs by"):
         require_parity(parity)
@@ -95,7 +99,7 @@ class Liar:
 
 def check(answer: NDArray[np.float32], truth: NDArray[np.float32], small: NDArray[np.float32] | None = None) -> Parity:
     squares = np.zeros((len(truth), 16, 16), np.uint8)
-    return certify(Liar(answer, small), lambda images: truth[: len(images)], [squares], squares, "")  # type: ignore[arg-type]
+    return certified(Liar(answer, small), lambda images: truth[: len(images)], squares, "")  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ocr_sweep.export.predictions import Predictions
+from ocr_sweep.export.scorer import ValidationLogits
 from ocr_sweep.metrics import calibration_error, fit_temperature
 from ocr_sweep.store import CorpusView
 from ocr_sweep.sweep.trial import numbers_of_record
@@ -132,13 +133,39 @@ def test_the_temperature_of_many_images_is_fitted_on_every_nth(tiny_corpus: Corp
             asked.append(indices.tolist())
             return super().corpus_logits(view, indices)
 
-    monkeypatch.setattr("ocr_sweep.export.predictions._FITTED", 48 * 8 // 3)
+    monkeypatch.setattr("ocr_sweep.export.scorer._KEPT", 48 * 8 // 3)
     Predictions.of(Noting([90]), tiny_corpus)  # type: ignore[arg-type]
     assert asked[0] == tiny_corpus.indices("val")[::3].tolist()
     assert [i for chunk in asked[1:] for i in chunk] == [
         *tiny_corpus.indices("val").tolist(),
         *tiny_corpus.indices("test").tolist(),
     ]
+
+
+@pytest.mark.parametrize(("kept", "times"), [(48 * 8, 1), (48 * 8 - 1, 2)])
+def test_validation_is_run_once_where_it_can_be_kept(
+    kept: int, times: int, tiny_corpus: CorpusView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Noting(Oracle):
+        def corpus_logits(self, view: CorpusView, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+            asked.extend(indices.tolist())
+            return super().corpus_logits(view, indices)
+
+    monkeypatch.setattr("ocr_sweep.export.scorer._KEPT", kept)
+    monkeypatch.setattr("ocr_sweep.export.scorer._CHUNK", 20)
+    oracle, val = Noting([90]), tiny_corpus.indices("val").tolist()
+    validation = ValidationLogits(oracle, tiny_corpus)  # type: ignore[arg-type]
+    for _ in range(2):
+        assert [int(i) for chosen, _ in validation.chunks() for i in chosen] == val
+    assert asked == val * times
+    asked.clear()
+    chosen, logits = validation.sample()
+    assert chosen.tolist() == val[::times] and asked == (val[::2] if times == 2 else [])
+    np.testing.assert_array_equal(logits, Oracle([90]).corpus_logits(tiny_corpus, chosen))
+    known = Predictions.of(oracle, tiny_corpus, validation=validation)  # type: ignore[arg-type]
+    assert known.to_bytes() == Predictions.of(oracle, tiny_corpus).to_bytes()  # type: ignore[arg-type]
 
 
 def test_splits_are_told_apart(tiny_corpus: CorpusView) -> None:
@@ -159,5 +186,5 @@ def test_splits_are_told_apart(tiny_corpus: CorpusView) -> None:
 
 def test_a_large_set_is_scored_in_pieces(tiny_corpus: CorpusView, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = predict(tiny_corpus, [90]).to_bytes()
-    monkeypatch.setattr("ocr_sweep.export.predictions._CHUNK", 7)
+    monkeypatch.setattr("ocr_sweep.export.scorer._CHUNK", 7)
     assert predict(tiny_corpus, [90]).to_bytes() == whole

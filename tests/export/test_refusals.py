@@ -49,7 +49,9 @@ def sealed(path: Path) -> Path:
 
 
 def certificate(path: Path, network: nn.Module, images: Images) -> Parity:
-    return certify(Scorer(path, threads=1), partial(square_logits, network), [images[:30], images[30:]], images[::6], CHARS)
+    scorer = Scorer(path, threads=1)
+    answered = [(some, scorer.logits(some)) for some in (images[:30], images[30:])]
+    return certify(scorer, partial(square_logits, network), answered, images[::6], CHARS)
 
 
 def test_a_sound_file_gets_its_certificate(path: Path, network: nn.Module, images: Images) -> None:

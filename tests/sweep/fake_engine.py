@@ -115,9 +115,6 @@ class FakeEngine:
     at_wait: Callable[[], None] = lambda: None
     has: tuple[Machine, ...] = (Machine("", cores=64, memory_mb=1e6),)
 
-    def warm_up(self) -> None:
-        pass
-
     def close(self) -> None:
         pass
 

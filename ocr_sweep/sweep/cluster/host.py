@@ -64,7 +64,6 @@ class Host:
         self._work = self._stack.enter_context(self._scratch.work())
         self._data = _pretend_project(self._work / "project")
         self._engine = LocalEngine(timm=timm)
-        self._engine.warm_up()
         self._beginning, self._asking = threading.Lock(), threading.Lock()  # the driver may ask again before it has an answer
         self._start = ""
         self._attempt: Attempt | None = None

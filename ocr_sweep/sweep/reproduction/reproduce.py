@@ -45,7 +45,6 @@ def reproduce(run_id: str, paths: Paths, board: Board, announce: Callable[[Seque
         past = recall(tracker, run_id)
         old, config = past.record, past.config
         engine = LocalEngine(timm=isinstance(config.model, TimmConfig))
-        engine.warm_up()
         view = past.corpus(paths, signals.between(board.building))
         now = provenance(view)
         different = past.differences(now)
