@@ -8,6 +8,7 @@ computed again.
 from __future__ import annotations
 
 import copy
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from ocr_sweep.sweep.proposals import Proposal, Seen
+from ocr_sweep.sweep.proposals import Proposal, Seen, counts
 
 SAW = "ocr_sweep.saw"
 NOTES = "ocr_sweep.notes"  # of the sampler, of the study
@@ -36,6 +37,9 @@ class Journal:
         self._study_id = study._study_id
         self._ids: list[int] = []  # the database's
         self.trials: list[FrozenTrial] = []
+        self.comparable: list[FrozenTrial] = []  # those that the study as it is now may learn from
+        self.counted: list[FrozenTrial] = []  # of them those that belong to the budget
+        self._untold: dict[int, FrozenTrial] = {}  # of them those whose result no proposal has seen
         self._notes: dict[str, Any] = {}
         self._told_to: dict[int, int] = {}  # trial -> the first proposal that saw its result
         self._distributions: dict[tuple[str, BaseDistribution], BaseDistribution] = {}  # each once: trials share them
@@ -53,9 +57,15 @@ class Journal:
         rungs = {key: value for key, value in frozen.system_attrs.items() if key.startswith(RUNG)}
         trial.system_attrs = {**rungs, **frozen.user_attrs.get(MARKS, {})}
         self.trials.append(trial)
-        self._told_to |= dict.fromkeys(frozen.user_attrs.get(SAW, {}).get("told", ()), frozen.number)
+        for told in frozen.user_attrs.get(SAW, {}).get("told", ()):
+            self._told_to[told] = frozen.number
+            self._untold.pop(told, None)
         if comparable(trial):
             self._notes |= frozen.user_attrs.get(NOTES, {})
+            self.comparable.append(trial)
+            self._untold[trial.number] = trial
+            if counts(trial):
+                self.counted.append(trial)
         return trial
 
     def fixed_params(self, number: int) -> dict[str, Any]:
@@ -63,13 +73,9 @@ class Journal:
         params: dict[str, Any] = self._storage.get_trial(self._ids[number]).system_attrs.get("fixed_params", {})
         return params
 
-    def comparable(self) -> list[FrozenTrial]:
-        """The trials that the study as it is now may learn from, lowest number first."""
-        return [trial for trial in self.trials if comparable(trial)]
-
     def running(self) -> list[FrozenTrial]:
         """Those that have begun and not ended; of a session that ended before them, too."""
-        return [trial for trial in self.comparable() if not trial.state.is_finished()]
+        return [trial for trial in self._untold.values() if not trial.state.is_finished()]
 
     def fenced(self) -> dict[int, str]:
         """The trials that the study as it is now may not learn from, and why."""
@@ -83,8 +89,8 @@ class Journal:
             out: arms that get no more.
             before: trials from this number on are not shown.
         """
-        shown = [trial for trial in self.comparable() if trial.state != TrialState.WAITING]
-        return Seen([trial for trial in shown if before is None or trial.number < before], self._notes, budget, out)
+        trials = self.comparable if before is None else [trial for trial in self.comparable if trial.number < before]
+        return Seen([trial for trial in trials if trial.state != TrialState.WAITING], self._notes, budget, out)
 
     def seen_by(self, number: int) -> Seen | None:
         """What a past proposal knew; None where a former version of this program did not write it down."""
@@ -92,7 +98,7 @@ class Journal:
         if saw is None:
             return None
         trials, notes = list[FrozenTrial](), dict[str, Any]()
-        for trial in filter(comparable, self.trials[:number]):
+        for trial in self.comparable[: bisect_left(self.comparable, number, key=lambda trial: trial.number)]:
             notes |= trial.user_attrs.get(NOTES, {})
             trials.append(trial if self._told_to.get(trial.number, number + 1) <= number else _as_running(trial))
         return Seen(trials, notes, saw["budget"], saw.get("out", ()))
@@ -107,7 +113,7 @@ class Journal:
         state: TrialState = TrialState.RUNNING,
     ) -> FrozenTrial:
         """Write a proposal down, all of it or nothing of it."""
-        new = [trial for trial in self.comparable() if trial.number not in self._told_to]
+        new = self._untold.values()
         told, running = [[trial.number for trial in new if trial.state.is_finished() == ended] for ended in (True, False)]
         saw = {"told": told, "running": running, "budget": budget, **({"out": list(out)} if out else {})}
         own: dict[str, Any] = {SAW: saw, **attrs}

@@ -18,8 +18,8 @@ from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import ConfigError
 from ocr_sweep.sweep.board import Job, Result
-from ocr_sweep.sweep.journal import Journal, comparable
-from ocr_sweep.sweep.proposals import CONTRADICTION, Proposal, Proposer, counts
+from ocr_sweep.sweep.journal import Journal
+from ocr_sweep.sweep.proposals import CONTRADICTION, Proposal, Proposer
 from ocr_sweep.sweep.pruners import PEERS, gives_up, peers_of
 from ocr_sweep.sweep.repeats import repeat_config, repeat_suffix
 from ocr_sweep.sweep.storage import RUN_ID, VERDICT, require_same_code, storage_errors
@@ -86,14 +86,14 @@ class Search:
     def base(self) -> int:
         """The trial that is the study's base, or will be: it is the first that a study proposes."""
         point = self._study.base_params()
-        known = [trial.number for trial in self._journal.comparable() if point.items() <= trial.params.items()]
+        known = [trial.number for trial in self._journal.comparable if point.items() <= trial.params.items()]
         begun = [trial.number for trial in self._journal.running() if not self._is_whole(trial)]  # by a former version
         return min([*known, *begun], default=len(self._journal.trials))
 
     def remaining(self) -> int:
         """Trials that the budget still allows, unfinished ones included."""
-        left = max(0, self._study.trials - sum(trial.state.is_finished() for trial in self._counted()))
-        points = self._proposer.grid_left(len(self._journal.comparable()))
+        left = max(0, self._study.trials - sum(trial.state.is_finished() for trial in self._journal.counted))
+        points = self._proposer.grid_left(len(self._journal.comparable))
         return left if points is None else min(left, points + len(self._journal.running()))
 
     def fenced(self) -> dict[int, str]:
@@ -102,7 +102,7 @@ class Search:
 
     def pruned(self) -> list[int]:
         """The trials that the pruner gave up."""
-        return [trial.number for trial in self._counted() if trial.state == TrialState.PRUNED]
+        return [trial.number for trial in self._journal.counted if trial.state == TrialState.PRUNED]
 
     def config(self, trial: int) -> TrialConfig:
         """The configuration of a trial."""
@@ -122,7 +122,7 @@ class Search:
             ConfigError: one proposal after the other contradicts itself.
             ConflictError: the code of the recipe is not the one that the study's trials were trained by.
         """
-        if not self._waiting and (self._tried_all or len(self._counted()) >= self._study.trials):
+        if not self._waiting and (self._tried_all or len(self._journal.counted) >= self._study.trials):
             return None
         self.require_same_code()
         with self._written():
@@ -259,7 +259,3 @@ class Search:
 
     def _label(self, params: dict[str, Any]) -> str:
         return str(params[self._study.arms]) if self._study.arms else ""
-
-    def _counted(self) -> list[FrozenTrial]:
-        """Trials that belong to the budget."""
-        return [trial for trial in self._journal.trials if comparable(trial) and counts(trial)]

@@ -44,7 +44,7 @@ def search_some(search: Search, count: int) -> None:
 
 def numbers(search: Search, **attrs: object) -> list[int]:
     """The comparable trials whose user attributes are these."""
-    found = search._journal.comparable()
+    found = search._journal.comparable
     return [trial.number for trial in found if attrs.items() <= {k.split(".")[1]: v for k, v in trial.user_attrs.items()}.items()]
 
 
