@@ -9,6 +9,7 @@ SCALE  ?=
 SINCE  ?=
 RUNS   ?=
 GROW   ?=
+LOCKED ?=
 STEPS  ?=
 CHECKOUT ?=
 ENGINE ?=
@@ -20,21 +21,29 @@ STAMP  := .venv/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep watch stop status ui dashboard compare report promote rollback reproduce doctor lint check test coverage clean
+.PHONY: help setup sweep watch stop status ui dashboard compare report promote rollback reproduce doctor lock lint check test coverage clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## the environment in .venv; every other target sets it up when it is missing
+setup: $(STAMP) ## the environment in .venv; every other target sets it up when it is missing. LOCKED=1: each file by its hash
 
-$(STAMP): pyproject.toml constraints.txt
+PIP    := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
+ours   := --constraint constraints.txt
+locked := --no-deps --require-hashes
+
+$(STAMP): pyproject.toml constraints.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
 		{ echo "error: Python 3.11 or 3.12 is needed, but $(PYTHON) is another; write for example: make setup PYTHON=python3.11" >&2; exit 2; }
+	@test -z "$(LOCKED)" || $(PYTHON) -c 'import platform, sys; sys.exit((*sys.version_info[:2], sys.platform, platform.machine()) != (3, 11, "linux", "x86_64"))' || \
+		{ echo "error: requirements.lock is of Python 3.11 on Linux, x86_64, and this is another; write: make setup" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing the environment into .venv (some minutes, once)"
-	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	@$(BIN)/python -c 'import cv2' 2>/dev/null || \
-		$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --force-reinstall --no-deps opencv-python-headless
+	@$(if $(LOCKED),$(PIP) $(locked) --requirement requirements.lock,true)
+	@$(PIP) $(if $(LOCKED),--no-deps --no-build-isolation,$(ours)) --editable '.[dev]'
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || { \
+		grep '^opencv-python-headless==' $(if $(LOCKED),requirements.lock,constraints.txt) > .venv/headless.txt && \
+		$(PIP) --force-reinstall --no-deps --requirement .venv/headless.txt; }
 	@$(BIN)/python -m compileall -q ocr_sweep
 	@touch $@
 
@@ -84,10 +93,14 @@ reproduce: $(STAMP) ## train a past run again and get a verdict: make reproduce 
 doctor: $(STAMP) ## prove that everything remembered agrees, change nothing; make doctor REPAIR=1 mends, STUDY=<study> limits
 	@$(BIN)/ocr-sweep doctor $(STUDY) $(if $(REPAIR),--repair)
 
+lock: $(STAMP) ## write requirements.lock anew, after a change of constraints.txt
+	@$(PIP) --dry-run --ignore-installed --report .venv/report.json $(ours) --editable '.[dev]' setuptools
+	@$(BIN)/python tools/write_lock.py .venv/report.json > .venv/requirements.lock && mv .venv/requirements.lock requirements.lock
+
 lint: $(STAMP) ## format, lint, types, layers, study files
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy --no-error-summary ocr_sweep benchmarks
+	@$(BIN)/mypy --no-error-summary ocr_sweep benchmarks tools
 	@$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports
 	@$(BIN)/ocr-sweep sweep check
 
