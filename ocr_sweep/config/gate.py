@@ -26,7 +26,7 @@ class GateConfig(Strict):
     group_margin: float = Field(2.0, gt=0, le=100)  # points; each class group in it: unseen, few, medium, many
     max_forgotten: float = Field(2.0, ge=0, le=100)  # percent of the characters that the former version reads
     max_dropped: int = Field(0, ge=0)  # characters of the former version that the new charset lacks
-    max_latency_ms: float | None = Field(100.0, gt=0)  # of one image on one core
+    max_latency_ms: float | None = Field(100.0, gt=0)  # of one picture on one core, its preparation included
     max_megabytes: float | None = Field(500.0, gt=0)  # of the ONNX file
     reproduction: Literal["within band", "identical"] | None = None  # the run must have been trained again with this verdict
     signers: tuple[Annotated[str, AfterValidator(_check_key)], ...] = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from pathlib import Path
 from typing import Protocol
@@ -74,12 +74,12 @@ class Scorer:
     def latency_ms(self, batch_size: int = 1) -> float:
         """Median time of one batch of squares, in milliseconds, warm."""
         blank = np.zeros((batch_size, self.image_size, self.image_size), np.uint8)
-        times = []
-        for _ in range(_LATENCY_RUNS):
-            began = time.perf_counter()
-            self.logits(blank)
-            times.append(time.perf_counter() - began)
-        return 1000 * statistics.median(times[_LATENCY_RUNS // 3 :])
+        return _median_ms(lambda: self.logits(blank))
+
+    def picture_latency_ms(self, picture: NDArray[np.uint8]) -> float | None:
+        """Likewise of one picture (H, W) that the file prepares itself; None: a file of a former version prepares none."""
+        network = self.pictures
+        return None if network is None else _median_ms(lambda: network.of_pictures(picture[None, :, :, None]))
 
 
 class ValidationLogits:
@@ -117,6 +117,15 @@ def corpus_chunks(
     for first in range(0, max(1, len(indices)), _CHUNK):
         chosen = indices[first : first + _CHUNK]
         yield chosen, scorer.corpus_logits(view, chosen)
+
+
+def _median_ms(call: Callable[[], object]) -> float:
+    times = []
+    for _ in range(_LATENCY_RUNS):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return 1000 * statistics.median(times[_LATENCY_RUNS // 3 :])
 
 
 class _Former:

@@ -47,6 +47,8 @@ def test_a_batch_of_any_size_gives_the_same_logits(networks: Networks, export: E
     assert scorer.logits(images[:0]).shape == (0, 8)
     assert (scorer.image_size, scorer.num_classes) == (16, 8)
     assert 0 < scorer.latency_ms() < 1000
+    picture = scorer.picture_latency_ms(np.full((128, 128), 255, np.uint8))
+    assert picture is not None and 0 < picture < 1000
 
 
 def _batch_norm(network: nn.Module) -> None:

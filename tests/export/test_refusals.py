@@ -285,6 +285,7 @@ def test_a_file_of_a_former_version_can_be_scored_and_not_opened(
     onnx.save(former, path)
     scorer = Scorer(path, threads=1)
     assert (scorer.image_size, scorer.num_classes, scorer.pictures) == (16, 8, None)
+    assert scorer.picture_latency_ms(images[0]) is None
     expected = Scorer(sealed, threads=1).logits(images)
     np.testing.assert_array_equal(scorer.logits(images), expected)
     parity = certificate(path, network, images)

@@ -136,14 +136,31 @@ def test_characters_that_the_charset_lost(view: CorpusView, gone: str, allowed: 
 def test_budgets(view: CorpusView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evidence = world.run(tmp_path / "run", view)
     evidence.file("model/model.onnx").write_bytes(bytes(3_000_000))
-    monkeypatch.setattr(checks, "Scorer", lambda path, threads: SimpleNamespace(latency_ms=lambda: 12.0))
+    evidence.places["probe.npz"] = tmp_path / "probe.npz"
+    np.savez(evidence.file("probe.npz"), images=np.full((3, 16, 16), 200, np.uint8))
+    pictures: list[tuple[int, ...]] = []
+
+    def takes(squares: float, picture: float | None) -> None:
+        def timed(given: NDArray[np.uint8]) -> float | None:
+            pictures.append(given.shape)
+            return picture
+
+        scorer = SimpleNamespace(latency_ms=lambda: squares, picture_latency_ms=timed)
+        monkeypatch.setattr(checks, "Scorer", lambda path, threads: scorer)
+
+    def budgets(**asked: Any) -> list[Check]:
+        return list(checks.budget_checks(evidence, GateConfig(**asked)))
 
     def outcomes(**asked: Any) -> list[str]:
-        return [check.outcome.value for check in checks.budget_checks(evidence, GateConfig(**asked))]
+        return [check.outcome.value for check in budgets(**asked)]
 
-    assert outcomes() == ["passed", "passed"]
+    takes(squares=3.0, picture=12.0)
+    assert outcomes() == ["passed", "passed"] and pictures == [(128, 128)]
     assert outcomes(max_latency_ms=11.9, max_megabytes=2.9) == ["failed", "failed"]
     assert outcomes(max_latency_ms=None, max_megabytes=None) == ["not judged", "not judged"]
+    assert "128 px, preparation included" in budgets()[0].note
+    takes(squares=3.0, picture=None)
+    assert outcomes(max_latency_ms=2.9)[0] == "failed" and "of a former version, which prepares nothing" in budgets()[0].note
 
 
 @pytest.mark.parametrize(
