@@ -24,7 +24,7 @@ from pathlib import Path
 
 from workers import Times, project, study
 
-from ocr_sweep.sweep.corpora import open_corpus
+from ocr_sweep.sweep.stored.corpora import open_corpus
 from ocr_sweep.sweep.study_loop import run_study
 
 LEAST = 0.8

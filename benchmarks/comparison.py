@@ -70,7 +70,7 @@ def make_runs(root: Path, number: int) -> list[str]:
     from ocr_sweep.disk import write_bytes, write_json
     from ocr_sweep.export.predictions import Predictions
     from ocr_sweep.store import CorpusView, Source
-    from ocr_sweep.sweep.trial import numbers_of_record
+    from ocr_sweep.sweep.trials.trial import numbers_of_record
     from ocr_sweep.tracking import record as tag
     from ocr_sweep.tracking.record import Outcome
     from ocr_sweep.tracking.tracker import Tracker

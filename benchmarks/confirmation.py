@@ -1,4 +1,4 @@
-"""What a verdict is worth: the race of `ocr_sweep.sweep.race` on simulated sweeps whose truth is known.
+"""What a verdict is worth: the race of `ocr_sweep.sweep.confirmation.race` on simulated sweeps whose truth is known.
 
 Nothing is trained. A world says of every validation image whether a training reads it right: characters and writers differ
 in difficulty, configurations in what they are good at, seeds in their luck, some recipes in how much luck there is. A sweep
@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from ocr_sweep.metrics import Clusters, Interval, accuracy_estimate, difference_estimate
-from ocr_sweep.sweep.race import Race, Rules
-from ocr_sweep.sweep.standing import Entrant, Images, Reads
+from ocr_sweep.sweep.confirmation.race import Race, Rules
+from ocr_sweep.sweep.confirmation.standing import Entrant, Images, Reads
 
 SHAPES = ((96, 14, 60), (40, 20, None), (200, 5, None), (96, 14, 15), (60, 8, 30))  # classes, images of each, writers
 CEILING = 0.96  # what the best configuration of a study can reach

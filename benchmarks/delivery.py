@@ -50,9 +50,9 @@ from ocr_sweep.export.scorer import Scorer
 from ocr_sweep.export.variants import KINDS, write_variant
 from ocr_sweep.models import build_model, replace_head
 from ocr_sweep.store import CorpusView, resized
-from ocr_sweep.sweep.attempt import ONNX, WEIGHTS, Attempt
-from ocr_sweep.sweep.corpora import open_corpus
-from ocr_sweep.sweep.trial import seal_results
+from ocr_sweep.sweep.stored.corpora import open_corpus
+from ocr_sweep.sweep.trials.attempt import ONNX, WEIGHTS, Attempt
+from ocr_sweep.sweep.trials.trial import seal_results
 from ocr_sweep.training.train import Files, train
 
 ROOT = Path(__file__).parents[1]

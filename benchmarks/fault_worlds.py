@@ -31,11 +31,14 @@ from ocr_sweep.disk import make_directory, write_bytes
 from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.models.checkpoint import load_checkpoint, save_checkpoint
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep import recording, study_loop, summary, trial
-from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, WEIGHTS, Attempt
-from ocr_sweep.sweep.board import Result, SilentBoard
-from ocr_sweep.sweep.local_engine import LocalEngine
-from ocr_sweep.sweep.search import Search
+from ocr_sweep.sweep import study_loop
+from ocr_sweep.sweep.running import recording
+from ocr_sweep.sweep.running.local_engine import LocalEngine
+from ocr_sweep.sweep.search.search import Search
+from ocr_sweep.sweep.summary import summary
+from ocr_sweep.sweep.trials import trial
+from ocr_sweep.sweep.trials.attempt import ONNX, PREDICTIONS, WEIGHTS, Attempt
+from ocr_sweep.sweep.watching.board import Result, SilentBoard
 from ocr_sweep.training.trainer import Trainer
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "e2e"))
@@ -137,7 +140,7 @@ def _told(search: Search, result: Result) -> tuple[Any, ...]:
 
 
 def _work(attempt: Attempt, watch: Any) -> str:
-    """What a trial does, without the training (see `ocr_sweep.sweep.trial`)."""
+    """What a trial does, without the training (see `ocr_sweep.sweep.trials.trial`)."""
     attempt.heal_events()
     config, log = attempt.config(), getattr(_work, "log")  # noqa: B009
     view = CorpusView.open(attempt.store(), config.training.fold)

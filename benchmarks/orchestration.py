@@ -25,10 +25,10 @@ from ocr_sweep.config.load import load_study
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.config.trial import TrialConfig
-from ocr_sweep.sweep.attempt import CONFIG, read_config
-from ocr_sweep.sweep.machine import this_machine
-from ocr_sweep.sweep.needs import Needs
-from ocr_sweep.sweep.slots import num_slots
+from ocr_sweep.sweep.running.machine import this_machine
+from ocr_sweep.sweep.running.needs import Needs
+from ocr_sweep.sweep.running.slots import num_slots
+from ocr_sweep.sweep.trials.attempt import CONFIG, read_config
 from ocr_sweep.tracking.tracker import Tracker
 
 ROOT = Path(__file__).parents[1]

@@ -38,9 +38,9 @@ import optuna
 from ocr_sweep.config.load import load_study
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.study import StudyConfig
-from ocr_sweep.sweep.board import SilentBoard
-from ocr_sweep.sweep.corpora import open_corpus
+from ocr_sweep.sweep.stored.corpora import open_corpus
 from ocr_sweep.sweep.study_loop import run_study
+from ocr_sweep.sweep.watching.board import SilentBoard
 from ocr_sweep.tracking.tracker import Tracker
 
 ROOT = Path(__file__).parents[1]

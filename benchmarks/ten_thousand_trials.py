@@ -26,10 +26,10 @@ from ocr_sweep.config.load import load_study
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.space import FloatRange
 from ocr_sweep.config.study import StudyConfig
-from ocr_sweep.sweep.board import Result
-from ocr_sweep.sweep.samplers import distribution, make_sampler
-from ocr_sweep.sweep.search import Search
-from ocr_sweep.sweep.storage import open_study
+from ocr_sweep.sweep.search.samplers import distribution, make_sampler
+from ocr_sweep.sweep.search.search import Search
+from ocr_sweep.sweep.search.storage import open_study
+from ocr_sweep.sweep.watching.board import Result
 from ocr_sweep.tracking.record import Outcome
 
 ASK_AND_TELL_MS, RESUME_SECONDS, KB_PER_TRIAL = 100.0, 10.0, 8.0

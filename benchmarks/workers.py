@@ -31,10 +31,10 @@ from pathlib import Path
 from ocr_sweep.config.load import load_study
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.study import StudyConfig
-from ocr_sweep.sweep.attempt import Attempt
-from ocr_sweep.sweep.board import Job, SilentBoard
-from ocr_sweep.sweep.corpora import open_corpus
+from ocr_sweep.sweep.stored.corpora import open_corpus
 from ocr_sweep.sweep.study_loop import run_study
+from ocr_sweep.sweep.trials.attempt import Attempt
+from ocr_sweep.sweep.watching.board import Job, SilentBoard
 
 ROOT = Path(__file__).parents[1]
 LEAST_OF_TWO, LEAST_OF_FOUR, MOST_MEMORY, MOST_SECONDS = 1.5, 0.9, 1.2, 1.0

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from ocr_sweep.sweep.corpora import CorpusProgress
+    from ocr_sweep.sweep.stored.corpora import CorpusProgress
 
 _WIDE = 150  # columns where nobody looks through a terminal
 

@@ -28,7 +28,7 @@ def build(
     from ocr_sweep.cli.console import console, corpus_progress
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.corpus.collapse import collapse_warnings
-    from ocr_sweep.sweep.corpora import estimate_corpus
+    from ocr_sweep.sweep.stored.corpora import estimate_corpus
 
     paths = Paths.find()
     recipe = recipe_of(study, paths)
@@ -150,7 +150,7 @@ def recipe_of(study: str, paths: Paths) -> CorpusConfig:
 def opened(recipe: CorpusConfig, paths: Paths) -> CorpusView:
     """The corpus of a recipe, built behind a progress bar where it is not there yet."""
     from ocr_sweep.cli.console import corpus_progress
-    from ocr_sweep.sweep.corpora import open_corpus
+    from ocr_sweep.sweep.stored.corpora import open_corpus
 
     with corpus_progress() as progress:
         return open_corpus(recipe, paths, progress)

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ocr_sweep.sweep.stored_caches import Cached
+    from ocr_sweep.sweep.stored.caches import Cached
 
 
 def list_corpora() -> None:
@@ -24,8 +24,8 @@ def list_corpora() -> None:
     from ocr_sweep.cli.console import console
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.corpus.room import size
-    from ocr_sweep.sweep.stored_caches import stored_caches
-    from ocr_sweep.sweep.stored_corpora import stored_corpora
+    from ocr_sweep.sweep.stored.caches import stored_caches
+    from ocr_sweep.sweep.stored.listing import stored_corpora
     from ocr_sweep.tracking.tracker import Tracker
 
     paths = Paths.find()
@@ -100,8 +100,8 @@ def gc(
     from ocr_sweep.cli.console import console
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.corpus.room import size
-    from ocr_sweep.sweep.stored_caches import collect_cache
-    from ocr_sweep.sweep.stored_corpora import collect_garbage, stored_corpora
+    from ocr_sweep.sweep.stored.caches import collect_cache
+    from ocr_sweep.sweep.stored.listing import collect_garbage, stored_corpora
     from ocr_sweep.tracking.tracker import Tracker
 
     paths = Paths.find()

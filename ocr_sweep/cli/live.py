@@ -15,10 +15,10 @@ from ocr_sweep.cli.console import simulated_mark
 from ocr_sweep.cli.picture import picture, with_interval
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.errors import StoppedError
-from ocr_sweep.sweep.board import Job
-from ocr_sweep.sweep.plain_text import printable
-from ocr_sweep.sweep.recording_board import RecordingBoard
-from ocr_sweep.sweep.state import JobState, StudyState
+from ocr_sweep.sweep.watching.board import Job
+from ocr_sweep.sweep.watching.plain_text import printable
+from ocr_sweep.sweep.watching.recording_board import RecordingBoard
+from ocr_sweep.sweep.watching.state import JobState, StudyState
 
 
 class LiveBoard(RecordingBoard):

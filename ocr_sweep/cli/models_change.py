@@ -38,7 +38,7 @@ def promote(
     from ocr_sweep.registry.commit import Order
     from ocr_sweep.registry.pointer import Pointer
     from ocr_sweep.registry.promote import Promoter
-    from ocr_sweep.sweep.corpora import corpus_of_run
+    from ocr_sweep.sweep.stored.corpora import corpus_of_run
     from ocr_sweep.tracking.tracker import Tracker
 
     if bool(study) == bool(run):
@@ -96,7 +96,7 @@ def _say(done: Promotion) -> None:
 
 def _winner(study: str, paths: Paths) -> str:
     from ocr_sweep.errors import NotFoundError
-    from ocr_sweep.sweep.storage import find_verdict
+    from ocr_sweep.sweep.search.storage import find_verdict
 
     verdict = find_verdict(study, paths)
     if verdict is None:

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ocr_sweep.cli.console import percent, simulated_mark
-from ocr_sweep.sweep.plain_text import printable
-from ocr_sweep.sweep.state import Condition, JobState, StudyState
+from ocr_sweep.sweep.watching.plain_text import printable
+from ocr_sweep.sweep.watching.state import Condition, JobState, StudyState
 
 _STYLES = {"running": "cyan", "complete": "green", "pruned": "yellow", "stopped": "yellow"}  # every other ending is red
 _BARS = "▁▂▃▄▅▆▇█"

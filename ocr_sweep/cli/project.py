@@ -34,7 +34,7 @@ def dashboard(
     """
     from ocr_sweep.cli.console import console
     from ocr_sweep.config.paths import Paths
-    from ocr_sweep.sweep.dashboard import serve_dashboard
+    from ocr_sweep.sweep.watching.dashboard import serve_dashboard
 
     def ready(address: str) -> None:
         console.print(f"optuna-dashboard is at [bold]{address}/dashboard[/bold]; Ctrl-C ends it", soft_wrap=True)

@@ -11,8 +11,8 @@ from rich.table import Table
 from ocr_sweep.cli.console import percent, simulated_mark
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.report.words import COSTS
-from ocr_sweep.sweep.front import on_front
-from ocr_sweep.sweep.ranking import mean_trials
+from ocr_sweep.sweep.confirmation.ranking import mean_trials
+from ocr_sweep.sweep.search.front import on_front
 from ocr_sweep.tracking.record import ARM, RunRecord
 from ocr_sweep.tracking.tracker import best_first
 

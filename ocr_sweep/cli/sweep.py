@@ -40,7 +40,7 @@ def run(
     from ocr_sweep.cli.live import LiveBoard
     from ocr_sweep.config.load import find_study, load_study
     from ocr_sweep.config.paths import Paths
-    from ocr_sweep.sweep.fork_server import fork_server
+    from ocr_sweep.sweep.running.fork_server import fork_server
 
     cluster = _cluster(engine, address)
     paths = Paths.find()
@@ -83,7 +83,7 @@ def _report(config: StudyConfig, end: StudyEnd, version: Version, opened: str) -
     from ocr_sweep.cli.console import console, simulated_mark
     from ocr_sweep.cli.search_tables import front_table, means_table
     from ocr_sweep.cli.tables import trials_table, with_interval
-    from ocr_sweep.sweep.forks import forks_sentence
+    from ocr_sweep.sweep.watching.forks import forks_sentence
 
     verdict, mark = end.verdict, simulated_mark(end.verdict.simulated)
     study = end.records[0].study

@@ -18,7 +18,7 @@ def replay(study: _Study, scale: _Scale = None) -> None:
     from ocr_sweep.cli.console import console
     from ocr_sweep.config.load import find_study, load_study
     from ocr_sweep.config.paths import Paths
-    from ocr_sweep.sweep.replay import replay as compute_again
+    from ocr_sweep.sweep.search.replay import replay as compute_again
 
     paths = Paths.find()
     config = load_study(find_study(study, paths.sweeps), paths.sweeps, scale)
@@ -39,7 +39,7 @@ def history(study: _Study, scale: _Scale = None) -> None:
     from ocr_sweep.config.load import find_study, load_study
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.errors import NotFoundError
-    from ocr_sweep.sweep.history import history_of
+    from ocr_sweep.sweep.search.history import history_of
 
     paths = Paths.find()
     config = load_study(find_study(study, paths.sweeps), paths.sweeps, scale)

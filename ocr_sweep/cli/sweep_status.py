@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ocr_sweep.sweep.overview import Best, StudyStatus
+    from ocr_sweep.sweep.watching.overview import Best, StudyStatus
 
 
 def status(
@@ -22,7 +22,7 @@ def status(
     """
     from ocr_sweep.cli.console import console
     from ocr_sweep.config.paths import Paths
-    from ocr_sweep.sweep.overview import overview
+    from ocr_sweep.sweep.watching.overview import overview
 
     found = overview(Paths.find(), study)
     if json:
@@ -78,7 +78,7 @@ def _best(best: Best) -> str:
 
 
 def _details(one: StudyStatus) -> list[str]:
-    from ocr_sweep.sweep.plain_text import printable
+    from ocr_sweep.sweep.watching.plain_text import printable
 
     lines = [f"{one.study}: process {one.pid} on {one.host}"] if one.pid is not None else []
     lines += [f"{one.study}: {printable(one.sentence, keep='')}"] if one.sentence else []
@@ -99,8 +99,8 @@ def logs(
     """
     from ocr_sweep.cli.console import console
     from ocr_sweep.config.paths import Paths
-    from ocr_sweep.sweep.plain_text import printable
-    from ocr_sweep.sweep.sayings import study_sayings, trial_sayings
+    from ocr_sweep.sweep.watching.plain_text import printable
+    from ocr_sweep.sweep.watching.sayings import study_sayings, trial_sayings
 
     paths = Paths.find()
     said = study_sayings(paths, study, follow) if trial is None else trial_sayings(paths, study, trial, follow)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ocr_sweep.config.paths import Paths
-    from ocr_sweep.sweep.state import StudyState
+    from ocr_sweep.sweep.watching.state import StudyState
 
 _EVERY = 0.5  # seconds between two looks
 _IMPATIENCE = 1.0  # seconds between the polite signal and the second one
@@ -29,7 +29,7 @@ def watch(study: Study) -> None:
     from ocr_sweep.cli.console import console
     from ocr_sweep.cli.picture import picture
     from ocr_sweep.config.paths import Paths
-    from ocr_sweep.sweep.state import Condition, state_file
+    from ocr_sweep.sweep.watching.state import Condition, state_file
 
     paths = Paths.find()
     file = state_file(paths, study)
@@ -59,7 +59,7 @@ def stop(
     from ocr_sweep.cli.console import console
     from ocr_sweep.config.paths import Paths
     from ocr_sweep.errors import ConflictError
-    from ocr_sweep.sweep.state import Condition, read_state, state_file
+    from ocr_sweep.sweep.watching.state import Condition, read_state, state_file
 
     paths = Paths.find()
     state = _known(study, paths)
@@ -86,7 +86,7 @@ def _known(study: str, paths: Paths) -> StudyState:
         NotFoundError: there is none.
     """
     from ocr_sweep.errors import NotFoundError
-    from ocr_sweep.sweep.state import read_state, state_file
+    from ocr_sweep.sweep.watching.state import read_state, state_file
 
     state = read_state(state_file(paths, study))
     if state is None:
@@ -104,7 +104,7 @@ def _follow(file: Path, state: StudyState) -> StudyState | None:
     from ocr_sweep.cli.console import console
     from ocr_sweep.cli.keyboard import key_pressed, single_keys
     from ocr_sweep.cli.picture import picture
-    from ocr_sweep.sweep.state import read_state
+    from ocr_sweep.sweep.watching.state import read_state
 
     shown = _Lines(state)
     with single_keys(), Live(console=console, auto_refresh=False, transient=True) as live:
@@ -141,8 +141,8 @@ class _Lines:
 def _ending(state: StudyState) -> str:
     """How a study ended that runs no more, after "study X" or "it"."""
     from ocr_sweep.cli.picture import duration
-    from ocr_sweep.sweep.plain_text import printable
-    from ocr_sweep.sweep.state import Condition
+    from ocr_sweep.sweep.watching.plain_text import printable
+    from ocr_sweep.sweep.watching.state import Condition
 
     ago = f"{duration(time.time() - state.heard)} ago"
     match state.condition(time.time()):
@@ -164,7 +164,7 @@ def _signal(state: StudyState, number: signal.Signals) -> None:
         ConflictError: it belongs to somebody else.
     """
     from ocr_sweep.errors import ConflictError
-    from ocr_sweep.sweep.processes import lives
+    from ocr_sweep.sweep.running.processes import lives
 
     if not lives(state.pid, state.pid_start):
         return
@@ -181,7 +181,7 @@ def _signal(state: StudyState, number: signal.Signals) -> None:
 def _wait_for_end(state: StudyState, paths: Paths) -> None:
     """Wait until the supervisor is gone, and say how many trials it still waits for."""
     from ocr_sweep.cli.console import console
-    from ocr_sweep.sweep.processes import lives, writers
+    from ocr_sweep.sweep.running.processes import lives, writers
 
     logs = {paths.work(state.study) / job.folder / "log.txt" for job in state.running}
     with console.status("stopping") as status:

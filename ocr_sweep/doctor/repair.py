@@ -25,7 +25,7 @@ from ocr_sweep.doctor.registry import stages_to_move
 from ocr_sweep.errors import ConflictError
 from ocr_sweep.registry.pointer import set_stage
 from ocr_sweep.registry.register import registry_lock
-from ocr_sweep.sweep.storage import tell
+from ocr_sweep.sweep.search.storage import tell
 from ocr_sweep.sweep.study_lock import study_lock
 from ocr_sweep.tracking.record import Outcome
 from ocr_sweep.tracking.tracker import Tracker

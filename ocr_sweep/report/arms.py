@@ -13,7 +13,7 @@ from ocr_sweep.errors import DataError
 from ocr_sweep.metrics import Clusters
 from ocr_sweep.report.runs import ComparedRun
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep.standing import Entrant, Images, Standing
+from ocr_sweep.sweep.confirmation.standing import Entrant, Images, Standing
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.report.compare import Comparison, Title, write_comparison
 from ocr_sweep.report.runs import ComparedRun
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep.attempt import PREDICTIONS
-from ocr_sweep.sweep.judge import Verdict
-from ocr_sweep.sweep.storage import find_verdict
+from ocr_sweep.sweep.confirmation.judge import Verdict
+from ocr_sweep.sweep.search.storage import find_verdict
+from ocr_sweep.sweep.trials.attempt import PREDICTIONS
 from ocr_sweep.tracking.record import ARM, ARMS, CHOOSES_NOTHING, CORPUS, QUESTION, REPORTED, RunRecord
 from ocr_sweep.tracking.summary_run import summary_of
 from ocr_sweep.tracking.test_readings import openings, read_test, readings

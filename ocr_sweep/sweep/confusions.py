@@ -17,7 +17,7 @@ from ocr_sweep.errors import ConflictError, DataError, NotFoundError
 from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.losses import neighbour_weights, rendered_neighbours
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep.attempt import PREDICTIONS
+from ocr_sweep.sweep.trials.attempt import PREDICTIONS
 from ocr_sweep.tracking.record import CORPUS
 from ocr_sweep.tracking.tracker import Tracker
 

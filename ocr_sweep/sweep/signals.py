@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from ocr_sweep.errors import StoppedError
-from ocr_sweep.sweep.corpora import CorpusProgress
+from ocr_sweep.sweep.stored.corpora import CorpusProgress
 
 _PAUSE = 0.25  # seconds
 

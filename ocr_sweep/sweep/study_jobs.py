@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ocr_sweep.config.study import StudyConfig
-from ocr_sweep.sweep.audit import audit_jobs
-from ocr_sweep.sweep.board import Board, Job, Result
-from ocr_sweep.sweep.confirm import NOT_NEEDED, Confirmation
+from ocr_sweep.sweep.confirmation.audit import audit_jobs
+from ocr_sweep.sweep.confirmation.confirm import NOT_NEEDED, Confirmation
+from ocr_sweep.sweep.confirmation.judge import left_line
+from ocr_sweep.sweep.confirmation.race import Race
+from ocr_sweep.sweep.confirmation.ranking import mean_trials
 from ocr_sweep.sweep.fences import comparable_records
-from ocr_sweep.sweep.judge import left_line
-from ocr_sweep.sweep.race import Race
-from ocr_sweep.sweep.ranking import mean_trials
-from ocr_sweep.sweep.search import Search
+from ocr_sweep.sweep.search.search import Search
+from ocr_sweep.sweep.watching.board import Board, Job, Result
 from ocr_sweep.tracking.record import REASON, Outcome, RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 

@@ -9,9 +9,9 @@ from typing import ParamSpec, TypeVar
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.disk import file_lock
 from ocr_sweep.errors import ConflictError
-from ocr_sweep.sweep.database_lock import DatabaseLock, is_postgres
 from ocr_sweep.sweep.driver import driving
-from ocr_sweep.sweep.storage import storage_errors
+from ocr_sweep.sweep.search.database_lock import DatabaseLock, is_postgres
+from ocr_sweep.sweep.search.storage import storage_errors
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -12,27 +12,27 @@ from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.corpus.jobs import Maker
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep.audit import AUDIT, Audit, judge_audit
-from ocr_sweep.sweep.board import Board
-from ocr_sweep.sweep.breaker import Breaker
 from ocr_sweep.sweep.cluster.session import ray_engine
-from ocr_sweep.sweep.confirm import Confirmation
-from ocr_sweep.sweep.corpora import open_corpus
-from ocr_sweep.sweep.engine import Engine
+from ocr_sweep.sweep.confirmation.audit import AUDIT, Audit, judge_audit
+from ocr_sweep.sweep.confirmation.confirm import Confirmation
+from ocr_sweep.sweep.confirmation.judge import Verdict, judge, num_complete
 from ocr_sweep.sweep.fences import comparable_records, put_up_fences
-from ocr_sweep.sweep.judge import Verdict, judge, num_complete
-from ocr_sweep.sweep.local_engine import LocalEngine
-from ocr_sweep.sweep.needs import Needs
-from ocr_sweep.sweep.outage import Stores
-from ocr_sweep.sweep.placing import Placing
-from ocr_sweep.sweep.runner import Runner
-from ocr_sweep.sweep.search import Search
+from ocr_sweep.sweep.running.breaker import Breaker
+from ocr_sweep.sweep.running.engine import Engine
+from ocr_sweep.sweep.running.local_engine import LocalEngine
+from ocr_sweep.sweep.running.needs import Needs
+from ocr_sweep.sweep.running.outage import Stores
+from ocr_sweep.sweep.running.placing import Placing
+from ocr_sweep.sweep.running.runner import Runner
+from ocr_sweep.sweep.running.starting import Starter
+from ocr_sweep.sweep.search.search import Search
+from ocr_sweep.sweep.search.storage import VERDICT, open_study, storage_errors
 from ocr_sweep.sweep.signals import Signals
-from ocr_sweep.sweep.starting import Starter
-from ocr_sweep.sweep.storage import VERDICT, open_study, storage_errors
+from ocr_sweep.sweep.stored.corpora import open_corpus
 from ocr_sweep.sweep.study_jobs import StudyJobs
 from ocr_sweep.sweep.study_lock import study_lock
-from ocr_sweep.sweep.summary import Summary
+from ocr_sweep.sweep.summary.summary import Summary
+from ocr_sweep.sweep.watching.board import Board
 from ocr_sweep.tracking import record
 from ocr_sweep.tracking.provenance import provenance
 from ocr_sweep.tracking.record import RunRecord

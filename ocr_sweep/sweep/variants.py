@@ -25,10 +25,10 @@ from ocr_sweep.metrics import accuracy, macro_accuracy
 from ocr_sweep.registry.model_file import fetch_onnx, find_version
 from ocr_sweep.registry.register import require_complete
 from ocr_sweep.store import CorpusView, resized
-from ocr_sweep.sweep.attempt import CONFIG, ONNX, read_config
-from ocr_sweep.sweep.corpora import CorpusProgress, corpus_of_run
-from ocr_sweep.sweep.sealing import acceptance_metrics, acceptance_of, describe
-from ocr_sweep.sweep.trial import numbers_of_record
+from ocr_sweep.sweep.stored.corpora import CorpusProgress, corpus_of_run
+from ocr_sweep.sweep.trials.attempt import CONFIG, ONNX, read_config
+from ocr_sweep.sweep.trials.sealing import acceptance_metrics, acceptance_of, describe
+from ocr_sweep.sweep.trials.trial import numbers_of_record
 from ocr_sweep.tracking import record as tag
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.test_readings import read_test

@@ -15,7 +15,7 @@ from tiny_study import here
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.corpus.archives import unpack
 from ocr_sweep.disk import file_lock
-from ocr_sweep.sweep.stored_caches import collect_cache, stored_caches
+from ocr_sweep.sweep.stored.caches import collect_cache, stored_caches
 
 DAY = 24 * 3600
 

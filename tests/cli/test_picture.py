@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ocr_sweep.cli.live import ended_line
 from ocr_sweep.cli.picture import duration, picture, sparkline
-from ocr_sweep.sweep.state import Condition, JobState, StudyState
+from ocr_sweep.sweep.watching.state import Condition, JobState, StudyState
 
 NOW = 1_000_000.0
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from tiny_study import here, paths_of, refused
 
-from ocr_sweep.sweep.attempt import Attempt
-from ocr_sweep.sweep.plain_text import printable
-from ocr_sweep.sweep.state import Condition, JobState, StudyState, encoded, state_file, write_state
-from ocr_sweep.sweep.study_log import append_line, log_file
+from ocr_sweep.sweep.trials.attempt import Attempt
+from ocr_sweep.sweep.watching.plain_text import printable
+from ocr_sweep.sweep.watching.state import Condition, JobState, StudyState, encoded, state_file, write_state
+from ocr_sweep.sweep.watching.study_log import append_line, log_file
 from ocr_sweep.tracking.tracker import Tracker
 
 EVIL = "\x1b[2Jrow\x07\r\u202e\u009b31m 天\u3000地"

@@ -8,7 +8,8 @@ from pathlib import Path
 import ocr_sweep
 from ocr_sweep.doctor import words
 from ocr_sweep.registry import history
-from ocr_sweep.sweep import attempt, journal, proposals, search, storage, versions
+from ocr_sweep.sweep.search import journal, proposals, search, storage, versions
+from ocr_sweep.sweep.trials import attempt
 from ocr_sweep.tracking import record
 from ocr_sweep.tracking.record import Outcome
 

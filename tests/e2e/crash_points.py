@@ -30,11 +30,13 @@ from tiny_study import config_of, new_project, paths_of
 
 from ocr_sweep.doctor.examine import examine
 from ocr_sweep.doctor.repair import repair
-from ocr_sweep.sweep import recording, study_loop, summary
-from ocr_sweep.sweep.attempt import Attempt
-from ocr_sweep.sweep.board import Result, SilentBoard
-from ocr_sweep.sweep.search import Search
-from ocr_sweep.sweep.trial import run_attempt
+from ocr_sweep.sweep import study_loop
+from ocr_sweep.sweep.running import recording
+from ocr_sweep.sweep.search.search import Search
+from ocr_sweep.sweep.summary import summary
+from ocr_sweep.sweep.trials.attempt import Attempt
+from ocr_sweep.sweep.trials.trial import run_attempt
+from ocr_sweep.sweep.watching.board import Result, SilentBoard
 from ocr_sweep.tracking.tracker import Tracker
 from ocr_sweep.training import trainer
 

@@ -10,7 +10,7 @@ import pytest
 from ray_cluster import RayCluster, needs_ray, ray_cluster
 from tiny_study import here, ocr_sweep, paths_of, started, wait_for
 
-from ocr_sweep.sweep.attempt import Attempt
+from ocr_sweep.sweep.trials.attempt import Attempt
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 

@@ -22,10 +22,10 @@ from ocr_sweep.corpus.jobs import BoxJob, GlyphJob, Job, ScanJob, SimulatedJob, 
 from ocr_sweep.corpus.scan import Box
 from ocr_sweep.disk import read_json
 from ocr_sweep.errors import ConflictError, DataError
-from ocr_sweep.sweep.attempt import PROVENANCE, Attempt
 from ocr_sweep.sweep.cluster.corpora import CorpusName
 from ocr_sweep.sweep.cluster.joining import joined
-from ocr_sweep.sweep.slots import Need, Place
+from ocr_sweep.sweep.running.slots import Need, Place
+from ocr_sweep.sweep.trials.attempt import PROVENANCE, Attempt
 
 __all__ = ["ray_cluster"]
 

@@ -12,7 +12,7 @@ from test_tracking_server import mlflow_server, server
 from tiny_study import ocr_sweep, paths_of, started, wait_for
 
 from ocr_sweep.config.paths import Paths
-from ocr_sweep.sweep.attempt import Attempt
+from ocr_sweep.sweep.trials.attempt import Attempt
 from ocr_sweep.tracking.record import SUPERSEDED
 from ocr_sweep.tracking.tracker import Tracker
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tiny_study import PROGRAM, environment, here, paths_of, processes_of, started, wait_for
 
-from ocr_sweep.sweep.attempt import Attempt
+from ocr_sweep.sweep.trials.attempt import Attempt
 from ocr_sweep.tracking.tracker import Tracker
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,7 @@ import pytest
 from mlflow import MlflowClient
 from tiny_study import environment, free_port, here, paths_of, processes_of, refused, started, wait_for
 
-from ocr_sweep.sweep.attempt import Attempt
+from ocr_sweep.sweep.trials.attempt import Attempt
 
 pytestmark = pytest.mark.slow
 

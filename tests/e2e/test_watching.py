@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from tiny_study import PROGRAM, environment, here, paths_of, started, wait_for
 
-from ocr_sweep.sweep.attempt import Attempt
-from ocr_sweep.sweep.state import StudyState, read_state, state_file
+from ocr_sweep.sweep.trials.attempt import Attempt
+from ocr_sweep.sweep.watching.state import StudyState, read_state, state_file
 
 pytestmark = pytest.mark.slow
 

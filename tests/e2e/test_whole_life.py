@@ -18,7 +18,7 @@ from tiny_study import CHARS, Done, config_of, here, ipaex, ocr_sweep, paths_of,
 
 from ocr_sweep.delivery.model_file import ModelFile
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep.storage import open_study
+from ocr_sweep.sweep.search.storage import open_study
 
 pytestmark = pytest.mark.slow
 

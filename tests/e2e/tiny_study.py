@@ -30,7 +30,7 @@ from ocr_sweep.cli.app import _run
 from ocr_sweep.config.load import load_study
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.study import StudyConfig
-from ocr_sweep.sweep.corpora import open_corpus
+from ocr_sweep.sweep.stored.corpora import open_corpus
 from ocr_sweep.tracking.mlflow_client import connect
 
 CHARS = "天地玄黄日月一口國書"

@@ -11,7 +11,7 @@ from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.export.scorer import ValidationLogits
 from ocr_sweep.metrics import calibration_error, fit_temperature
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep.trial import numbers_of_record
+from ocr_sweep.sweep.trials.trial import numbers_of_record
 
 
 class Oracle:

@@ -14,7 +14,7 @@ from ocr_sweep.report.progress.news import News, StudyNews, Training
 from ocr_sweep.report.progress.period import Period
 from ocr_sweep.report.progress.questions import Facts, Range, next_questions
 from ocr_sweep.report.progress.write import log_lines, picture
-from ocr_sweep.sweep.judge import Verdict
+from ocr_sweep.sweep.confirmation.judge import Verdict
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 

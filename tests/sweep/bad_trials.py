@@ -10,7 +10,8 @@ from typing import Any
 
 def hang_once(folder: str, gpus: str) -> None:
     """Train, and hang in the place of the first sealing."""
-    from ocr_sweep.sweep import local_engine, trial
+    from ocr_sweep.sweep.running import local_engine
+    from ocr_sweep.sweep.trials import trial
 
     real = trial.seal_results
 
@@ -28,7 +29,8 @@ def need_four_parts(folder: str, gpus: str) -> None:
     """Allocate more than there is, unless batches pass in four parts."""
     import torch
 
-    from ocr_sweep.sweep import local_engine, trial
+    from ocr_sweep.sweep.running import local_engine
+    from ocr_sweep.sweep.trials import trial
 
     real = trial.train
 
@@ -50,9 +52,9 @@ def eat(folder: str, gpus: str) -> None:
 
 def end_of_a_large_trial(folder: Path) -> int:
     """Start `eat` as an engine would, alone; 0 if the engine knows that it was the kernel that ended it."""
-    from ocr_sweep.sweep import local_engine
-    from ocr_sweep.sweep.attempt import Attempt
-    from ocr_sweep.sweep.slots import Need, Place
+    from ocr_sweep.sweep.running import local_engine
+    from ocr_sweep.sweep.running.slots import Need, Place
+    from ocr_sweep.sweep.trials.attempt import Attempt
 
     local_engine._run = eat
     local_engine._PRELOAD = "ocr_sweep.errors"

@@ -14,9 +14,11 @@ from tiny_fixtures import damaged, finished, project
 from tiny_study import config_of, paths_of
 
 from ocr_sweep.config.study import StudyConfig
-from ocr_sweep.sweep import recording, study_loop, summary
-from ocr_sweep.sweep.board import Board, SilentBoard
+from ocr_sweep.sweep import study_loop
 from ocr_sweep.sweep.reproduction import reproduce
+from ocr_sweep.sweep.running import recording
+from ocr_sweep.sweep.summary import summary
+from ocr_sweep.sweep.watching.board import Board, SilentBoard
 
 __all__ = ["damaged", "finished", "project"]
 

@@ -15,10 +15,10 @@ from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import write_bytes
 from ocr_sweep.export.predictions import Predictions
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep.attempt import LOSSES, ONNX, PREDICTIONS, WEIGHTS, Attempt
-from ocr_sweep.sweep.events import Event
-from ocr_sweep.sweep.slots import Machine, Need, Place
-from ocr_sweep.sweep.trial import numbers_of_record
+from ocr_sweep.sweep.running.slots import Machine, Need, Place
+from ocr_sweep.sweep.trials.attempt import LOSSES, ONNX, PREDICTIONS, WEIGHTS, Attempt
+from ocr_sweep.sweep.trials.events import Event
+from ocr_sweep.sweep.trials.trial import numbers_of_record
 
 METRIC = "val/accuracy_macro"
 

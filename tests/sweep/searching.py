@@ -10,9 +10,9 @@ import yaml
 from tiny_study import config_of, paths_of, study_data
 
 from ocr_sweep.config.study import StudyConfig
-from ocr_sweep.sweep.board import Job, Result
-from ocr_sweep.sweep.search import Search
-from ocr_sweep.sweep.storage import open_study
+from ocr_sweep.sweep.search.search import Search
+from ocr_sweep.sweep.search.storage import open_study
+from ocr_sweep.sweep.watching.board import Job, Result
 from ocr_sweep.tracking.record import Outcome
 
 Session = Callable[[], Search]

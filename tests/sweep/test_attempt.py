@@ -13,8 +13,8 @@ import pytest
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import write_bytes
 from ocr_sweep.errors import IntegrityError, StoreError
-from ocr_sweep.sweep.attempt import Attempt, config_yaml, read_config
-from ocr_sweep.sweep.events import Event
+from ocr_sweep.sweep.trials.attempt import Attempt, config_yaml, read_config
+from ocr_sweep.sweep.trials.events import Event
 
 EVENTS = [Event(epoch, {"epoch/val/accuracy": 0.1 * epoch}, 1000 + epoch) for epoch in (1, 2, 3)]
 

@@ -10,9 +10,9 @@ import pytest
 from fake_engine import Fate
 
 from ocr_sweep.config.trial import TrialConfig
-from ocr_sweep.sweep.board import Job, Result, SilentBoard
-from ocr_sweep.sweep.breaker import Breaker
-from ocr_sweep.sweep.slots import Gpu, Machine, Need, Place
+from ocr_sweep.sweep.running.breaker import Breaker
+from ocr_sweep.sweep.running.slots import Gpu, Machine, Need, Place
+from ocr_sweep.sweep.watching.board import Job, Result, SilentBoard
 from ocr_sweep.tracking.record import Outcome
 
 Make = Callable[..., Any]

@@ -13,11 +13,11 @@ import pytest
 from fake_engine import FakeWorker, Fate, Oracle
 from tiny_study import write_study
 
-from ocr_sweep.sweep.board import SilentBoard
-from ocr_sweep.sweep.confirm import NOT_NEEDED
-from ocr_sweep.sweep.judge import Verdict
-from ocr_sweep.sweep.runner import Runner
-from ocr_sweep.sweep.storage import VERDICT
+from ocr_sweep.sweep.confirmation.confirm import NOT_NEEDED
+from ocr_sweep.sweep.confirmation.judge import Verdict
+from ocr_sweep.sweep.running.runner import Runner
+from ocr_sweep.sweep.search.storage import VERDICT
+from ocr_sweep.sweep.watching.board import SilentBoard
 from ocr_sweep.tracking.record import OUTCOME, REASON, RunRecord
 
 Make = Callable[..., Any]

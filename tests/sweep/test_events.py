@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ocr_sweep.sweep.events import Event, EventLog, parsed
+from ocr_sweep.sweep.trials.events import Event, EventLog, parsed
 
 EVENTS = [Event(epoch, {"epoch/val/accuracy": 0.1 * epoch, "epoch/lr": 1e-5 / 3}, 1000 + epoch) for epoch in (1, 2, 3)]
 

@@ -11,13 +11,13 @@ from tiny_study import config_of, paths_of, write_study
 
 from ocr_sweep.config.fingerprint import fingerprint
 from ocr_sweep.disk import read_json, write_json
-from ocr_sweep.sweep.attempt import PROVENANCE, Attempt
-from ocr_sweep.sweep.board import Job, Result
-from ocr_sweep.sweep.forks import forks_sentence
-from ocr_sweep.sweep.search import Search
-from ocr_sweep.sweep.storage import open_study
+from ocr_sweep.sweep.search.search import Search
+from ocr_sweep.sweep.search.storage import open_study
 from ocr_sweep.sweep.study_loop import shares_representations
-from ocr_sweep.sweep.trial import _representations
+from ocr_sweep.sweep.trials.attempt import PROVENANCE, Attempt
+from ocr_sweep.sweep.trials.trial import _representations
+from ocr_sweep.sweep.watching.board import Job, Result
+from ocr_sweep.sweep.watching.forks import forks_sentence
 from ocr_sweep.tracking.provenance import code_sha256
 from ocr_sweep.tracking.record import OUTCOME, REPRESENTATION, Outcome, RunRecord
 

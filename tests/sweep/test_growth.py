@@ -14,10 +14,10 @@ from tiny_study import here, paths_of, refused
 
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.errors import ConflictError
-from ocr_sweep.sweep import growth, identity, storage
-from ocr_sweep.sweep.replay import Replayed, replay
-from ocr_sweep.sweep.search import Search
-from ocr_sweep.sweep.storage import find_verdict, open_study
+from ocr_sweep.sweep.search import growth, identity, storage
+from ocr_sweep.sweep.search.replay import Replayed, replay
+from ocr_sweep.sweep.search.search import Search
+from ocr_sweep.sweep.search.storage import find_verdict, open_study
 
 SMOOTHING = {"type": "float", "low": 0.0, "high": 0.2}
 SAMPLING = {"type": "categorical", "choices": ["instance", "square_root"]}

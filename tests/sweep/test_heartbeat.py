@@ -11,8 +11,8 @@ import pytest
 from fake_engine import Fate
 
 from ocr_sweep.pulse import beat, heard_by
-from ocr_sweep.sweep.board import SilentBoard
-from ocr_sweep.sweep.heartbeat import Heartbeat, StallWatch
+from ocr_sweep.sweep.trials.heartbeat import Heartbeat, StallWatch
+from ocr_sweep.sweep.watching.board import SilentBoard
 from ocr_sweep.tracking.tracker import Tracker
 
 Make = Callable[..., Any]

@@ -11,7 +11,7 @@ from tiny_study import config_of, draw_book
 
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.report.collect import compare_study
-from ocr_sweep.sweep.confirm import Confirmation
+from ocr_sweep.sweep.confirmation.confirm import Confirmation
 from ocr_sweep.tracking.record import ARM, ARMS
 from ocr_sweep.tracking.tracker import Tracker
 

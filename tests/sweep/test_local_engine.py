@@ -13,9 +13,10 @@ import bad_trials
 import pytest
 from tiny_study import config_of, paths_of, wait_for
 
-from ocr_sweep.sweep import local_engine, trial
-from ocr_sweep.sweep.board import SilentBoard
+from ocr_sweep.sweep.running import local_engine
 from ocr_sweep.sweep.study_loop import run_study
+from ocr_sweep.sweep.trials import trial
+from ocr_sweep.sweep.watching.board import SilentBoard
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ocr_sweep.sweep import machine
-from ocr_sweep.sweep.cgroup import cores_allowed, memory_left_mb, out_of_memory_kills
-from ocr_sweep.sweep.machine import this_machine, visible_gpus
-from ocr_sweep.sweep.slots import Gpu
+from ocr_sweep.sweep.running import machine
+from ocr_sweep.sweep.running.cgroup import cores_allowed, memory_left_mb, out_of_memory_kills
+from ocr_sweep.sweep.running.machine import this_machine, visible_gpus
+from ocr_sweep.sweep.running.slots import Gpu
 
 MB = 2**20
 

@@ -13,11 +13,11 @@ from fake_engine import Fate
 from ocr_sweep.config.fingerprint import fingerprint
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import TooManyFailuresError
-from ocr_sweep.sweep.attempt import Attempt
-from ocr_sweep.sweep.board import SilentBoard
-from ocr_sweep.sweep.micro_batches import MicroBatches, halved, in_parts, part_size
 from ocr_sweep.sweep.reproduction.reproduce import reproduce
 from ocr_sweep.sweep.reproduction.verdict import Reproduction
+from ocr_sweep.sweep.trials.attempt import Attempt
+from ocr_sweep.sweep.trials.micro_batches import MicroBatches, halved, in_parts, part_size
+from ocr_sweep.sweep.watching.board import SilentBoard
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 

@@ -15,12 +15,15 @@ from fake_engine import Fate
 from sqlalchemy.exc import OperationalError
 
 from ocr_sweep.errors import StoreError
-from ocr_sweep.sweep import confirm, outage, recording, storage, study_loop
-from ocr_sweep.sweep.board import SilentBoard
-from ocr_sweep.sweep.journal import Journal
-from ocr_sweep.sweep.outage import Stores
-from ocr_sweep.sweep.search import Search
-from ocr_sweep.sweep.summary import Summary
+from ocr_sweep.sweep import study_loop
+from ocr_sweep.sweep.confirmation import confirm
+from ocr_sweep.sweep.running import outage, recording
+from ocr_sweep.sweep.running.outage import Stores
+from ocr_sweep.sweep.search import storage
+from ocr_sweep.sweep.search.journal import Journal
+from ocr_sweep.sweep.search.search import Search
+from ocr_sweep.sweep.summary.summary import Summary
+from ocr_sweep.sweep.watching.board import SilentBoard
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 

@@ -10,11 +10,11 @@ from fake_engine import Fate
 from tiny_study import config_of
 
 from ocr_sweep.config.trial import TrialConfig
-from ocr_sweep.sweep import needs as needs_room
-from ocr_sweep.sweep.board import SilentBoard
-from ocr_sweep.sweep.needs import Needs
-from ocr_sweep.sweep.run_tags import run_params
-from ocr_sweep.sweep.slots import Gpu, Machine, Need
+from ocr_sweep.sweep.running import needs as needs_room
+from ocr_sweep.sweep.running.needs import Needs
+from ocr_sweep.sweep.running.run_tags import run_params
+from ocr_sweep.sweep.running.slots import Gpu, Machine, Need
+from ocr_sweep.sweep.watching.board import SilentBoard
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.training.memory import predicted_mb, step_memory
 

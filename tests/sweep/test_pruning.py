@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from searching import end, next_of, session_of, write
 
-from ocr_sweep.sweep.board import Job
-from ocr_sweep.sweep.search import Search
+from ocr_sweep.sweep.search.search import Search
+from ocr_sweep.sweep.watching.board import Job
 from ocr_sweep.tracking.record import Outcome
 
 METRIC = "epoch/val/accuracy_macro"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ocr_sweep.metrics import Clusters
-from ocr_sweep.sweep.race import Race, Rules
-from ocr_sweep.sweep.standing import Entrant, Images, Reads, Standing
+from ocr_sweep.sweep.confirmation.race import Race, Rules
+from ocr_sweep.sweep.confirmation.standing import Entrant, Images, Reads, Standing
 
 CLASSES = np.repeat(np.arange(50), 10)
 IMAGES = Images(Clusters.of(CLASSES, np.arange(500)), macro=True)

@@ -13,10 +13,10 @@ from fake_engine import Fate
 
 from ocr_sweep.disk import file_lock
 from ocr_sweep.errors import ConflictError, StoppedError, TooManyFailuresError
-from ocr_sweep.sweep import study_log
-from ocr_sweep.sweep.recording_board import RecordingBoard
-from ocr_sweep.sweep.state import Condition, StudyState, read_state, state_file
-from ocr_sweep.sweep.study_log import append_line, former, log_file
+from ocr_sweep.sweep.watching import study_log
+from ocr_sweep.sweep.watching.recording_board import RecordingBoard
+from ocr_sweep.sweep.watching.state import Condition, StudyState, read_state, state_file
+from ocr_sweep.sweep.watching.study_log import append_line, former, log_file
 from ocr_sweep.tracking.record import OUTCOME, ROLE, RunRecord
 
 Make = Callable[..., Any]

@@ -16,8 +16,8 @@ from tiny_study import write_study
 
 from ocr_sweep.cli.search_tables import front_table, means_table
 from ocr_sweep.config.trial import TrialConfig
-from ocr_sweep.sweep.ranking import ranked_trials
-from ocr_sweep.sweep.repeats import repeat_config
+from ocr_sweep.sweep.confirmation.ranking import ranked_trials
+from ocr_sweep.sweep.search.repeats import repeat_config
 from ocr_sweep.tracking.record import Outcome, RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 
@@ -189,7 +189,7 @@ def test_a_second_number_decides_who_is_confirmed_and_what_is_cheaper(faked: Mak
 
 def test_a_grown_study_fences_off_what_other_code_trained(faked: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     from ocr_sweep.errors import ConflictError
-    from ocr_sweep.sweep import identity, storage
+    from ocr_sweep.sweep.search import identity, storage
 
     study = faked()
     best: Callable[[TrialConfig, str], Fate] = lambda config, name: Fate(right=0.9)  # noqa: E731
@@ -218,7 +218,7 @@ def test_an_unfinished_run_of_a_fenced_trial_ends_and_leaves_nothing_behind(fake
     import signal
 
     from ocr_sweep.errors import StoppedError
-    from ocr_sweep.sweep import identity, storage
+    from ocr_sweep.sweep.search import identity, storage
 
     study = faked()
     engine = study.engine(lambda config, name: Fate())

@@ -13,9 +13,9 @@ from tiny_study import here, paths_of, refused
 
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.errors import EvidenceError, NotFoundError
-from ocr_sweep.sweep.journal import Journal
-from ocr_sweep.sweep.replay import Replayed, replay, replay_version
-from ocr_sweep.sweep.storage import open_study
+from ocr_sweep.sweep.search.journal import Journal
+from ocr_sweep.sweep.search.replay import Replayed, replay, replay_version
+from ocr_sweep.sweep.search.storage import open_study
 
 SEARCH = {
     "loss.label_smoothing": {"type": "float", "low": 0.0, "high": 0.2},

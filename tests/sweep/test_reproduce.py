@@ -15,11 +15,11 @@ from fake_engine import Fate
 
 from ocr_sweep.disk import file_lock
 from ocr_sweep.errors import ConflictError, EvidenceError, NotFoundError, StoppedError
-from ocr_sweep.sweep.board import SilentBoard
 from ocr_sweep.sweep.reproduction import reproduce as room
 from ocr_sweep.sweep.reproduction import verdict
 from ocr_sweep.sweep.reproduction.reproduce import reproduce
 from ocr_sweep.sweep.reproduction.verdict import Grade, Reproduction, require_reproduced
+from ocr_sweep.sweep.watching.board import SilentBoard
 from ocr_sweep.tracking.tracker import Tracker
 
 Make = Callable[..., Any]

@@ -13,8 +13,8 @@ from searching import drive, end, next_of, session_of, smooth, with_blocks, writ
 
 from ocr_sweep.config.sampler import SamplerConfig
 from ocr_sweep.config.study import StudyConfig
-from ocr_sweep.sweep.front import on_front
-from ocr_sweep.sweep.samplers import in_sight
+from ocr_sweep.sweep.search.front import on_front
+from ocr_sweep.sweep.search.samplers import in_sight
 
 NUMBERS: dict[str, Any] = {
     "loss.label_smoothing": {"type": "float", "low": 0.0, "high": 0.2, "step": 0.05},

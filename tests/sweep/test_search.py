@@ -11,7 +11,7 @@ from tiny_study import paths_of
 
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.errors import ConfigError
-from ocr_sweep.sweep.storage import open_study
+from ocr_sweep.sweep.search.storage import open_study
 from ocr_sweep.tracking.record import Outcome
 
 

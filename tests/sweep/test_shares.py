@@ -10,8 +10,8 @@ from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler
 from searching import drive, session_of, with_blocks, write
 
 from ocr_sweep.config.sampler import SamplerConfig
-from ocr_sweep.sweep import proposals
-from ocr_sweep.sweep.shares import arm_to_serve
+from ocr_sweep.sweep.search import proposals
+from ocr_sweep.sweep.search.shares import arm_to_serve
 
 
 @pytest.mark.parametrize("num_arms", [2, 3, 5, 8, 12])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocr_sweep.sweep.slots import Gpu, Machine, Need, Place, Shortage, find_place, num_slots, whole_place
+from ocr_sweep.sweep.running.slots import Gpu, Machine, Need, Place, Shortage, find_place, num_slots, whole_place
 
 TWO_GPUS = Machine("", cores=8, memory_mb=64_000, gpus=(Gpu("0", 24_000), Gpu("1", 24_000)))
 BARE = Machine("", cores=4, memory_mb=8_000)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ocr_sweep.sweep import state as state_module
-from ocr_sweep.sweep.processes import lives, memory_mb, start_of, writers
-from ocr_sweep.sweep.state import Condition, JobState, StudyState, encoded, read_state, write_state
+from ocr_sweep.sweep.running.processes import lives, memory_mb, start_of, writers
+from ocr_sweep.sweep.watching import state as state_module
+from ocr_sweep.sweep.watching.state import Condition, JobState, StudyState, encoded, read_state, write_state
 
 NOW = 1000.0
 
@@ -46,7 +46,7 @@ def test_the_file_is_whole_after_a_kill_at_any_moment(tmp_path: Path) -> None:
     file = tmp_path / "s.json"
     script = (
         "import sys, pathlib, itertools\n"
-        "from ocr_sweep.sweep.state import StudyState, encoded, write_state\n"
+        "from ocr_sweep.sweep.watching.state import StudyState, encoded, write_state\n"
         "for i in itertools.count():\n"
         "    state = StudyState('s', 'm', total=i, said=['x' * 2000] * (i % 50))\n"
         "    write_state(pathlib.Path(sys.argv[1]), encoded(state))\n"

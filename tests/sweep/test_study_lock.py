@@ -20,7 +20,7 @@ from tiny_study import config_of, here, paths_of, refused
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.doctor.work import is_run
 from ocr_sweep.errors import ConflictError, OcrSweepError, StoreError
-from ocr_sweep.sweep.storage import open_study
+from ocr_sweep.sweep.search.storage import open_study
 from ocr_sweep.sweep.study_lock import is_driven, study_lock
 
 __all__ = ["postgres"]

@@ -16,12 +16,12 @@ from tiny_study import config_of, write_study
 
 from ocr_sweep.disk import file_lock
 from ocr_sweep.errors import ConflictError, StoppedError, StoreError, TooManyFailuresError
-from ocr_sweep.sweep import recording
-from ocr_sweep.sweep.attempt import Attempt
-from ocr_sweep.sweep.board import Job, SilentBoard
-from ocr_sweep.sweep.events import Event
-from ocr_sweep.sweep.runner import Runner
-from ocr_sweep.sweep.search import Search
+from ocr_sweep.sweep.running import recording
+from ocr_sweep.sweep.running.runner import Runner
+from ocr_sweep.sweep.search.search import Search
+from ocr_sweep.sweep.trials.attempt import Attempt
+from ocr_sweep.sweep.trials.events import Event
+from ocr_sweep.sweep.watching.board import Job, SilentBoard
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 

@@ -18,12 +18,12 @@ from tiny_study import here, refused, write_study
 
 from ocr_sweep.errors import TooManyFailuresError
 from ocr_sweep.metrics import Interval
-from ocr_sweep.sweep import summary
-from ocr_sweep.sweep.judge import Verdict
-from ocr_sweep.sweep.summary_data import Dimension, Point, Trials, short_names
-from ocr_sweep.sweep.summary_parallel import parallel
-from ocr_sweep.sweep.summary_pictures import history, importances, slices
-from ocr_sweep.sweep.summary_style import CannotDrawError, draw
+from ocr_sweep.sweep.confirmation.judge import Verdict
+from ocr_sweep.sweep.summary import summary
+from ocr_sweep.sweep.summary.data import Dimension, Point, Trials, short_names
+from ocr_sweep.sweep.summary.parallel import parallel
+from ocr_sweep.sweep.summary.pictures import history, importances, slices
+from ocr_sweep.sweep.summary.style import CannotDrawError, draw
 from ocr_sweep.tracking.tracker import Tracker
 
 Make = Callable[..., Any]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ocr_sweep.errors import ProcessDiedError, StoreError, TrialFailedError
-from ocr_sweep.sweep import trial
-from ocr_sweep.sweep.attempt import Attempt
+from ocr_sweep.sweep.trials import trial
+from ocr_sweep.sweep.trials.attempt import Attempt
 
 
 @pytest.fixture

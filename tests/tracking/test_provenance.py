@@ -12,7 +12,7 @@ import pytest
 from tiny_study import config_of, paths_of
 
 from ocr_sweep.config.dotted import put
-from ocr_sweep.sweep.corpora import open_corpus
+from ocr_sweep.sweep.stored.corpora import open_corpus
 from ocr_sweep.tracking.provenance import code_sha256, differences, provenance
 
 

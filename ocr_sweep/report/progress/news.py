@@ -15,8 +15,8 @@ from ocr_sweep.registry.chain import Entry
 from ocr_sweep.registry.history import History
 from ocr_sweep.report.progress.period import Period
 from ocr_sweep.report.progress.questions import Facts, Range, next_questions
-from ocr_sweep.sweep.judge import Verdict
-from ocr_sweep.sweep.storage import find_study_trials, find_verdict
+from ocr_sweep.sweep.confirmation.judge import Verdict
+from ocr_sweep.sweep.search.storage import find_study_trials, find_verdict
 from ocr_sweep.tracking import record as tag
 from ocr_sweep.tracking.record import Outcome, RunRecord
 from ocr_sweep.tracking.tracker import Tracker

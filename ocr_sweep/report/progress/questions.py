@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ocr_sweep.report.words import percent, points
-from ocr_sweep.sweep.judge import Verdict
+from ocr_sweep.sweep.confirmation.judge import Verdict
 
 _EDGE = 0.05  # of a range: a winner so near its end may want to be beyond it
 _GAP = 0.05  # a class group so far behind the best one is worth a question

@@ -12,15 +12,15 @@ from typing import Any
 import ray
 from ray.exceptions import RaySystemError
 
-from ocr_sweep.sweep.active import NoProcess
-from ocr_sweep.sweep.attempt import Attempt
 from ocr_sweep.sweep.cluster.files import TrialFiles
 from ocr_sweep.sweep.cluster.host import Host
 from ocr_sweep.sweep.cluster.nodes import ClusterGoneError, Node, Nodes, on
 from ocr_sweep.sweep.cluster.remote_trial import RemoteTrial, end_hosts
 from ocr_sweep.sweep.cluster.supply import Supply
-from ocr_sweep.sweep.engine import Worker
-from ocr_sweep.sweep.slots import Machine, Need, Place
+from ocr_sweep.sweep.running.active import NoProcess
+from ocr_sweep.sweep.running.engine import Worker
+from ocr_sweep.sweep.running.slots import Machine, Need, Place
+from ocr_sweep.sweep.trials.attempt import Attempt
 
 _CALLS = 8  # of a host at a time: one waits for news, the others must come through
 _MB = 2**20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ocr_sweep.errors import OcrSweepError
-from ocr_sweep.sweep.slots import Machine
+from ocr_sweep.sweep.running.slots import Machine
 
 
 def check_room(machines: Sequence[Machine], devices: int) -> None:

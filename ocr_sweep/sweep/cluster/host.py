@@ -13,12 +13,12 @@ from typing import Any
 
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import write_bytes
-from ocr_sweep.sweep.attempt import Attempt, Wish
 from ocr_sweep.sweep.cluster.parcels import Parcel, Stamp, collect, deliver
 from ocr_sweep.sweep.cluster.scratch import Scratch
-from ocr_sweep.sweep.engine import Worker
-from ocr_sweep.sweep.local_engine import LocalEngine
-from ocr_sweep.sweep.slots import Need, Place
+from ocr_sweep.sweep.running.engine import Worker
+from ocr_sweep.sweep.running.local_engine import LocalEngine
+from ocr_sweep.sweep.running.slots import Need, Place
+from ocr_sweep.sweep.trials.attempt import Attempt, Wish
 from ocr_sweep.tracking.provenance import surroundings
 
 _LOOK = 0.2  # seconds between two looks at what a trial has written

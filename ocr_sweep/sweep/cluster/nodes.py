@@ -14,7 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from ocr_sweep.errors import ConflictError, StoreError
 from ocr_sweep.sweep.cluster import versions
 from ocr_sweep.sweep.cluster.fitness import check_room
-from ocr_sweep.sweep.slots import Gpu, Machine
+from ocr_sweep.sweep.running.slots import Gpu, Machine
 
 _LOOK = 2.0  # seconds between two looks at who lives
 _PATIENCE = 60.0  # seconds for the first answers

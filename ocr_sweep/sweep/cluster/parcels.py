@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ocr_sweep.disk import store_errors, write_bytes
 from ocr_sweep.errors import IntegrityError
-from ocr_sweep.sweep.attempt import Attempt
+from ocr_sweep.sweep.trials.attempt import Attempt
 
 Stamp = tuple[int, int, int]  # of a file: inode, size, time of its last change in ns
 

@@ -13,14 +13,14 @@ from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayError, Ra
 
 from ocr_sweep.disk import read_json
 from ocr_sweep.errors import IntegrityError, OcrSweepError
-from ocr_sweep.sweep.attempt import PROVENANCE, Attempt
 from ocr_sweep.sweep.cluster.corpora import CorpusName
 from ocr_sweep.sweep.cluster.files import TrialFiles
 from ocr_sweep.sweep.cluster.host import News, Task
 from ocr_sweep.sweep.cluster.nodes import Node
 from ocr_sweep.sweep.cluster.parcels import Stamp, collect, deliver, stamps
 from ocr_sweep.sweep.cluster.supply import Supply
-from ocr_sweep.sweep.slots import Need
+from ocr_sweep.sweep.running.slots import Need
+from ocr_sweep.sweep.trials.attempt import PROVENANCE, Attempt
 
 _KILLED = -signal.SIGKILL
 _BREATH = 0.2  # seconds between two questions to a node of which Ray does not know whether it lives

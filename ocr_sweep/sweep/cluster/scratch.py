@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ocr_sweep.disk import file_lock, store_errors
 from ocr_sweep.errors import ConflictError
-from ocr_sweep.sweep.attempt import Attempt
+from ocr_sweep.sweep.trials.attempt import Attempt
 
 _KEPT = 30 * 24 * 3600  # seconds
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ocr_sweep.corpus.jobs import Maker
 from ocr_sweep.sweep.cluster.joining import joined
-from ocr_sweep.sweep.engine import Engine
+from ocr_sweep.sweep.running.engine import Engine
 
 
 @contextmanager

@@ -13,11 +13,11 @@ import numpy as np
 from ocr_sweep.config.paths import Paths
 from ocr_sweep.errors import EvidenceError, StoppedError
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep.board import Board
-from ocr_sweep.sweep.micro_batches import in_parts, throughout
 from ocr_sweep.sweep.reproduction.past import Losses, Past, recall
 from ocr_sweep.sweep.reproduction.verdict import first_difference, first_factor
 from ocr_sweep.sweep.signals import Signals
+from ocr_sweep.sweep.trials.micro_batches import in_parts, throughout
+from ocr_sweep.sweep.watching.board import Board
 from ocr_sweep.tracking.provenance import provenance
 from ocr_sweep.tracking.tracker import Tracker
 from ocr_sweep.training.trainer import Trainer

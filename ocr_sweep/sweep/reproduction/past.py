@@ -15,10 +15,10 @@ from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import read_json
 from ocr_sweep.errors import EvidenceError, IntegrityError, NotFoundError
 from ocr_sweep.store import CorpusView
-from ocr_sweep.sweep.attempt import CONFIG, LOSSES, PROVENANCE, read_config
-from ocr_sweep.sweep.corpora import CorpusProgress, open_corpus
-from ocr_sweep.sweep.micro_batches import MicroBatches, parts_of
-from ocr_sweep.sweep.run_tags import run_params
+from ocr_sweep.sweep.running.run_tags import run_params
+from ocr_sweep.sweep.stored.corpora import CorpusProgress, open_corpus
+from ocr_sweep.sweep.trials.attempt import CONFIG, LOSSES, PROVENANCE, read_config
+from ocr_sweep.sweep.trials.micro_batches import MicroBatches, parts_of
 from ocr_sweep.tracking import record as tag
 from ocr_sweep.tracking.provenance import differences
 from ocr_sweep.tracking.record import RunRecord

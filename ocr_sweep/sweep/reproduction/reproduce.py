@@ -10,18 +10,18 @@ from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import file_lock
 from ocr_sweep.errors import EvidenceError
-from ocr_sweep.sweep.board import Board, Job, Result
-from ocr_sweep.sweep.breaker import Breaker
-from ocr_sweep.sweep.local_engine import LocalEngine
-from ocr_sweep.sweep.micro_batches import parts_of, throughout
-from ocr_sweep.sweep.needs import Needs
-from ocr_sweep.sweep.outage import Stores
-from ocr_sweep.sweep.placing import Placing
 from ocr_sweep.sweep.reproduction.past import Past, recall
 from ocr_sweep.sweep.reproduction.verdict import Reproduction, judge
-from ocr_sweep.sweep.runner import Runner
+from ocr_sweep.sweep.running.breaker import Breaker
+from ocr_sweep.sweep.running.local_engine import LocalEngine
+from ocr_sweep.sweep.running.needs import Needs
+from ocr_sweep.sweep.running.outage import Stores
+from ocr_sweep.sweep.running.placing import Placing
+from ocr_sweep.sweep.running.runner import Runner
+from ocr_sweep.sweep.running.starting import Starter
 from ocr_sweep.sweep.signals import Signals
-from ocr_sweep.sweep.starting import Starter
+from ocr_sweep.sweep.trials.micro_batches import parts_of, throughout
+from ocr_sweep.sweep.watching.board import Board, Job, Result
 from ocr_sweep.tracking import record as tag
 from ocr_sweep.tracking.provenance import provenance
 from ocr_sweep.tracking.record import Outcome, RunRecord

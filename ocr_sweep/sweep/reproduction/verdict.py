@@ -15,8 +15,8 @@ import numpy as np
 
 from ocr_sweep.errors import EvidenceError
 from ocr_sweep.metrics.seeds import seed_noise
-from ocr_sweep.sweep.attempt import ONNX, PREDICTIONS, WEIGHTS
 from ocr_sweep.sweep.reproduction.past import Losses, Past, losses_of
+from ocr_sweep.sweep.trials.attempt import ONNX, PREDICTIONS, WEIGHTS
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 

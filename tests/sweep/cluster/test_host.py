@@ -17,13 +17,13 @@ from ocr_sweep.config.fingerprint import file_sha256
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import read_json
 from ocr_sweep.errors import DataError, OcrSweepError
-from ocr_sweep.sweep.attempt import PROVENANCE, Attempt
 from ocr_sweep.sweep.cluster import host as module
 from ocr_sweep.sweep.cluster.files import TrialFiles
 from ocr_sweep.sweep.cluster.fitness import check_room
 from ocr_sweep.sweep.cluster.host import Host, Task
 from ocr_sweep.sweep.cluster.parcels import Stamp, collect, deliver, stamps
-from ocr_sweep.sweep.slots import Gpu, Machine, Need, Place
+from ocr_sweep.sweep.running.slots import Gpu, Machine, Need, Place
+from ocr_sweep.sweep.trials.attempt import PROVENANCE, Attempt
 
 NEED = Need(cores=1)
 

@@ -10,8 +10,8 @@ import pytest
 
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import IntegrityError
-from ocr_sweep.sweep.attempt import ONNX, WEIGHTS, Attempt, Event
 from ocr_sweep.sweep.cluster.parcels import collect, deliver, stamps
+from ocr_sweep.sweep.trials.attempt import ONNX, WEIGHTS, Attempt, Event
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from ocr_sweep.disk import file_lock
-from ocr_sweep.sweep.attempt import Attempt
 from ocr_sweep.sweep.cluster.scratch import Scratch
+from ocr_sweep.sweep.trials.attempt import Attempt
 
 
 def test_where_a_node_keeps_things(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What is proposed next, and what of it is on record; optuna enters here."""

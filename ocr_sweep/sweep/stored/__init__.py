@@ -1,0 +1,1 @@
+"""What a project keeps: corpora, caches, and what can go."""

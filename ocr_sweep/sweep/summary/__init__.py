@@ -1,0 +1,1 @@
+"""A study's summary in the tracking store: words, numbers, pictures."""

@@ -1,0 +1,1 @@
+"""What a study tells while it runs, and whoever looks at it."""
