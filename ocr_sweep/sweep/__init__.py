@@ -1,1 +1,1 @@
-"""The life of a study: ask, run, tell, confirm, reproduce; optuna enters here."""
+"""The life of a study: its loop, and a room for each part of it."""

@@ -127,7 +127,7 @@ def run_study(study: StudyConfig, paths: Paths, board: Board, cluster: str | Non
             with storage_errors(paths.optuna_url):
                 if audit is not None:
                     optuna_study.set_user_attr(AUDIT, audit.as_dict())
-                summary.write(verdict, verdict.sentence, records)
+                summary.write(verdict, verdict.sentence, records, audit)
 
         stores.endured(kept, signals.pause)
         shutil.rmtree(paths.work(study.name), ignore_errors=True)

@@ -19,6 +19,7 @@ from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.sweep.confirmation.ranking import ranked_trials
 from ocr_sweep.sweep.search.repeats import repeat_config
 from ocr_sweep.tracking.record import Outcome, RunRecord
+from ocr_sweep.tracking.summary_run import summary_of
 from ocr_sweep.tracking.tracker import Tracker
 
 Make = Callable[..., Any]
@@ -141,6 +142,10 @@ def test_the_audit_finds_who_was_pruned_wrongly(faked: Make) -> None:
     assert runs["tiny-0003-audit1"].params == runs["tiny-0003"].params, "the very trial that was given up"
     stored = optuna.load_study(study_name="tiny", storage=study.paths.optuna_url).user_attrs["ocr_sweep.audit"]
     assert (stored["pruned"], stored["audited"], stored["wrong"]) == (2, 2, [3])
+    tracker = Tracker.open(study.paths)
+    summary = summary_of(tracker, "tiny")
+    assert summary is not None
+    assert f"The pruner: {finished.audit.sentence}." in tracker.client.get_run(summary).data.tags["mlflow.note.content"]
     study.run()
     assert len(engine.started) == len(set(engine.started)), "a finished study trains nothing more"
 

@@ -16,6 +16,7 @@ from ocr_sweep.config.fingerprint import fingerprint
 from ocr_sweep.config.study import StudyConfig
 from ocr_sweep.disk import write_bytes
 from ocr_sweep.errors import StoreError, TooManyFailuresError
+from ocr_sweep.sweep.confirmation.audit import Audit
 from ocr_sweep.sweep.confirmation.judge import Verdict
 from ocr_sweep.sweep.summary.data import Trials, gather
 from ocr_sweep.sweep.summary.parallel import parallel
@@ -52,14 +53,19 @@ class Summary:
                 self.write(None, str(error), self.tracker.runs(self.study.name))
             raise
 
-    def write(self, verdict: Verdict | None, sentence: str, records: Sequence[RunRecord]) -> None:
+    def write(self, verdict: Verdict | None, sentence: str, records: Sequence[RunRecord], audit: Audit | None = None) -> None:
         """Put the summary in place of the former one, unless it would say the same.
+
+        Args:
+            verdict: None of a study that ended without a winner.
+            sentence: how it ended.
+            audit: of its pruner.
 
         Raises:
             StoreError: a store or disk is unavailable.
         """
         trials = gather(self.study, self.optuna_study, records)
-        made_from = _made_from(trials, verdict, sentence, records)
+        made_from = _made_from(trials, verdict, sentence, records, audit)
         if made_of(self.tracker, self.experiment_id, self.study.name) == made_from:
             return
         with tempfile.TemporaryDirectory(prefix="ocr-sweep-") as folder:
@@ -69,7 +75,7 @@ class Summary:
                 self.experiment_id,
                 self.study.name,
                 made_from=made_from,
-                note=_note(self.study, verdict, sentence, trials, left_out),
+                note=_note(self.study, verdict, sentence, trials, left_out, audit),
                 tags=_tags(trials, verdict, sentence),
                 metrics=_metrics(verdict, records),
                 pictures=Path(folder),
@@ -96,7 +102,7 @@ class Summary:
         return left_out
 
 
-def _made_from(trials: Trials, verdict: Verdict | None, sentence: str, records: Sequence[RunRecord]) -> str:
+def _made_from(trials: Trials, verdict: Verdict | None, sentence: str, records: Sequence[RunRecord], audit: Audit | None) -> str:
     ends = sorted((record.run_id, record.tags.get(OUTCOME, ""), record.metrics.get(trials.metric, 0.0)) for record in records)
     return fingerprint(
         {
@@ -104,6 +110,7 @@ def _made_from(trials: Trials, verdict: Verdict | None, sentence: str, records: 
             "verdict": verdict.as_dict() if verdict is not None else None,
             "sentence": sentence,
             "runs": ends,
+            "audit": audit.as_dict() if audit is not None else None,
             "axes": [(dimension.path, list(dimension.choices), dimension.log) for dimension in trials.dimensions],
         }
     )
@@ -126,7 +133,14 @@ def _metrics(verdict: Verdict | None, records: Sequence[RunRecord]) -> dict[str,
     return metrics
 
 
-def _note(study: StudyConfig, verdict: Verdict | None, sentence: str, trials: Trials, left_out: Sequence[str]) -> str:
+def _note(
+    study: StudyConfig,
+    verdict: Verdict | None,
+    sentence: str,
+    trials: Trials,
+    left_out: Sequence[str],
+    audit: Audit | None,
+) -> str:
     """What MLflow shows above the run."""
     mark = " (simulated)" if trials.simulated else ""
     lines = [f"**{study.question}**", f"{sentence[:1].upper()}{sentence[1:]}{mark}."]
@@ -135,5 +149,7 @@ def _note(study: StudyConfig, verdict: Verdict | None, sentence: str, trials: Tr
         value = f"{100 * verdict.interval.value:.1f} % (95 % interval {low:.1f} to {high:.1f}){mark}"
         lines.append(f"Trial {verdict.winner} reaches {verdict.metric} {value} over its fresh seeds; run `{verdict.run_id}`.")
         lines += [f"The race: {line}." for line in verdict.race_lines()]
+    if audit is not None:
+        lines.append(f"The pruner: {audit.sentence}.")
     drawn = "The pictures are among the artifacts: how the search went, what mattered, and where the good trials lie."
     return "\n\n".join([*lines, *([drawn] if len(left_out) < 4 else []), *left_out])
