@@ -109,6 +109,8 @@ def read_gate(path: Path, sweeps: Path) -> GateConfig:
 
 def _open(path: Path, sweeps: Path) -> Document:
     document = read_yaml(path, (sweeps, sweeps.parent))
+    if document.unread:
+        _refuse(document)  # what is missing would look like further mistakes
     if not isinstance(document.data, dict) and not document.problems:
         document.problems.append((Mark(path, 1), "a study file must hold keys and values, but it is empty or a list"))
     return document
@@ -121,7 +123,7 @@ def _complete(document: Document, corpus_at: Key) -> None:
 
 def scales_of(path: Path, sweeps: Path) -> list[str]:
     """The names of a study file's scales; none where it has no well-formed ones."""
-    data = _open(path, sweeps).data
+    data = read_yaml(path, (sweeps, sweeps.parent)).data
     scales = data.get("scales") if isinstance(data, dict) else None
     return list(scales) if isinstance(scales, dict) else []
 

@@ -41,6 +41,7 @@ class Document:
     marks: dict[Key, Mark] = field(default_factory=dict)  # of each value by its path
     labels: dict[Key, str] = field(default_factory=dict)  # file stem of each block that came from a file of its own
     problems: list[tuple[Mark, str]] = field(default_factory=list)
+    unread: bool = False  # whether a file could not be read, so that what it would have held is missing
 
     def mark(self, path: Key) -> Mark:
         """The place of the value at `path`, or of the nearest block that holds it."""
@@ -81,11 +82,11 @@ class _Reader:
         try:
             size = path.stat().st_size
             if size > _MAX_BYTES:
-                self._problem(Mark(path, 1), f"a study file must be smaller than {_MAX_BYTES:,} bytes, but this one has {size:,}")
+                self._unread(Mark(path, 1), f"a study file must be smaller than {_MAX_BYTES:,} bytes, but this one has {size:,}")
                 return None
             text = path.read_bytes()
         except OSError as error:
-            self._problem(Mark(path, 1), f"this file cannot be read: {error.strerror}")
+            self._unread(Mark(path, 1), f"this file cannot be read: {error.strerror}")
             return None
         try:
             if self._unreadable(text, path):
@@ -93,10 +94,10 @@ class _Reader:
             return yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
-            self._problem(Mark(path, line), f"this is not YAML: {error.problem}")
+            self._unread(Mark(path, line), f"this is not YAML: {error.problem}")
         except yaml.reader.ReaderError as error:
             line = text[: error.position].count(b"\n") + 1
-            self._problem(Mark(path, line), f"this is not YAML in UTF-8: {str(error).splitlines()[0]}")
+            self._unread(Mark(path, line), f"this is not YAML in UTF-8: {str(error).splitlines()[0]}")
         return None
 
     def _unreadable(self, text: bytes, path: Path) -> bool:
@@ -115,7 +116,7 @@ class _Reader:
             elif isinstance(event, yaml.ScalarEvent) and any("\ud800" <= char <= "\udfff" for char in event.value):
                 message = "text must be made of characters, but got half of a surrogate pair"
             if message:
-                self._problem(_mark(path, event), message)
+                self._unread(_mark(path, event), message)
                 return True
         return False
 
@@ -165,6 +166,10 @@ class _Reader:
             return None
         self.document.labels[at] = named.stem
         return self.file(named, at, parents)
+
+    def _unread(self, mark: Mark, message: str) -> None:
+        self.document.unread = True
+        self._problem(mark, message)
 
     def _problem(self, mark: Mark, message: str) -> None:
         self.document.problems.append((mark, message))

@@ -196,6 +196,17 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_files(edit: Edit, loa
     ], caught.value.problems
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("depth: 2", "depth: [2"), ("depth: 2", "depth: &two 2\nbase_channels: *two"), ("depth", "\0")]
+)
+def test_what_an_unreadable_file_would_have_held_is_no_further_mistake(old: str, new: str, edit: Edit, load: Load) -> None:
+    edit(old, new, UNET)
+    with pytest.raises(ConfigError) as caught:
+        load()
+    (problem,) = caught.value.problems
+    assert problem.startswith("bases/models/unet.yaml:")
+
+
 def test_a_wrong_charset_file_is_told_once(edit: Edit, load: Load) -> None:
     edit("charset: {file: chars.txt, first: 4}", "charset:\n  file: none.txt\n  first: 4", CORPUS)
     with pytest.raises(ConfigError) as caught:
