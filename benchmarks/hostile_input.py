@@ -1,8 +1,10 @@
-"""Mutated pictures and mutated models, given to `ocr-sweep recognize`: whatever they are, the command ends, and in words.
+"""Mutated pictures and models, given to `ocr-sweep recognize`, and mutated configurations: the command ends, and in words.
 
-1,000 pictures (a quarter each of PNG, JPEG, WebP and BMP) and 1,000 ONNX files: flipped bits, overwritten runs, cuts, doublings,
-and damage to the head. Fails when one ends with another code than 0 (a picture that is still one), 2 or 3, prints a traceback, or
-takes more than ten seconds of processor time. Prints one JSON line for each kind.
+1,000 pictures (a quarter each of PNG, JPEG, WebP and BMP), 1,000 ONNX files, and 1,000 configurations (a study, the files that
+it is made of, a recipe's charset, a gate), which `ocr-sweep sweep check` reads: flipped bits, overwritten runs, cuts, doublings,
+damage to the head; of configurations also lines that change places and values that take each other's. Fails when one ends with
+another code than 0 (one that still means something), 2 or 3, prints a traceback, or takes more than ten seconds of processor
+time. Prints one JSON line for each kind.
 
     .venv/bin/python benchmarks/hostile_input.py [--mutants 1000]
 """
@@ -13,12 +15,16 @@ import argparse
 import contextlib
 import io
 import json
+import os
+import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -57,6 +63,49 @@ def mutants(content: bytes, count: int, seed: int) -> Iterator[bytes]:
                 changed[int(rng.integers(64))] = int(rng.integers(256))
         if changed != content:
             yield bytes(changed)
+
+
+def reworded(content: bytes, count: int, seed: int) -> Iterator[bytes]:
+    """What people do to a file: lines that change places, values that take each other's, words that are no value."""
+    rng = np.random.default_rng(seed)
+    lines = content.decode().splitlines(keepends=True)
+    values = ["null", "-1", "1e400", ".nan", "[]", "{}", "''", "yes", "9" * 40, "*x", "!!python/none x", "草"]
+    values += [line.partition(": ")[2].strip() for line in lines if ": " in line]
+    for _ in range(count):
+        changed = list(lines)
+        a, b = (int(i) for i in rng.integers(0, len(lines), 2))
+        if rng.random() < 0.3:
+            changed[a], changed[b] = changed[b], changed[a]
+        elif ": " in changed[a]:
+            changed[a] = f"{changed[a].partition(': ')[0]}: {values[int(rng.integers(len(values)))]}\n"
+        else:
+            changed[a] = changed[a] * 2
+        yield "".join(changed).encode()
+
+
+def configurations(folder: Path, count: int) -> Iterator[dict[str, Any]]:
+    """The ends of mutated files of the shipped studies, kind by kind."""
+    root = Path(__file__).parents[1]
+    shutil.copytree(root / "sweeps", folder / "sweeps")
+    study = folder / "sweeps" / "unet_decoder.yaml"
+    files = {
+        "study": study,
+        "base": folder / "sweeps" / "bases" / "unet.yaml",
+        "model": folder / "sweeps" / "bases" / "models" / "unet.yaml",
+        "recipe": folder / "sweeps" / "corpora" / "qianziwen.yaml",
+        "gate": folder / "sweeps" / "gates" / "production.yaml",
+    }
+    for number, (kind, file) in enumerate(files.items()):
+        content, share = file.read_bytes(), count // len(files)
+        damaged = chain(mutants(content, share // 2, seed=20 + number), reworded(content, share // 2, seed=30 + number))
+        read = file if kind in ("recipe", "gate") else folder / "sweeps" / "unet_aug.yaml" if kind == "model" else study
+        yield {"mutants": f"configuration: {kind}", **hostile(damaged, file, partial(_check, read))}
+        file.write_bytes(content)
+
+
+def _check(read: Path, mutant: Path) -> list[str]:
+    """Of the file that names the mutant."""
+    return ["sweep", "check", str(read)]
 
 
 def hostile(contents: Iterator[bytes], place: Path, arguments: Callable[[Path], list[str]]) -> dict[str, Any]:
@@ -114,6 +163,8 @@ def main() -> int:
         damaged = mutants(model.read_bytes(), count, seed=9)
         end = hostile(damaged, folder / "x.onnx", lambda file: ["recognize", str(scan), "--model", str(file)])
         ends.append({"mutants": "onnx", **end})
+        with mock.patch.dict(os.environ, {"OCR_SWEEP_HOME": str(folder)}):
+            ends += configurations(folder, count)
     for end in ends:
         print(json.dumps(end), flush=True)  # noqa: T201
     return 0 if all(end["tracebacks"] == 0 and set(end["exit codes"]) <= {0, 2, 3} for end in ends) else 1
