@@ -10,6 +10,7 @@ SINCE  ?=
 RUNS   ?=
 GROW   ?=
 LOCKED ?=
+JOIN   ?=
 STEPS  ?=
 CHECKOUT ?=
 ENGINE ?=
@@ -47,9 +48,9 @@ $(STAMP): pyproject.toml constraints.txt requirements.lock
 	@$(BIN)/python -m compileall -q ocr_sweep
 	@touch $@
 
-sweep: $(STAMP) ## run a study, or go on with it: make sweep STUDY=unet_aug, SCALE=gpu, GROW=1, ENGINE=ray ADDRESS=head:6379
+sweep: $(STAMP) ## run a study, or go on with it: make sweep STUDY=unet_aug, SCALE=gpu, GROW=1, JOIN=1, ENGINE=ray ADDRESS=head:6379
 	@$(call need,STUDY,a study,make sweep STUDY=unet_aug)
-	@$(BIN)/ocr-sweep sweep run $(STUDY) $(if $(SCALE),--scale $(SCALE)) $(if $(GROW),--grow) \
+	@$(BIN)/ocr-sweep sweep run $(STUDY) $(if $(SCALE),--scale $(SCALE)) $(if $(GROW),--grow) $(if $(JOIN),--join) \
 		$(if $(ENGINE),--engine $(ENGINE)) $(if $(ADDRESS),--address $(ADDRESS))
 
 watch: $(STAMP) ## look at a study that runs in another terminal or in the background: make watch STUDY=unet_aug

@@ -22,6 +22,9 @@ def run(
     grow: Annotated[
         bool, typer.Option("--grow", help="Go on with a new version of a study whose space, base or code has changed.")
     ] = False,
+    join: Annotated[
+        bool, typer.Option("--join", help="Where another process runs the study, look on, and take over if it dies.")
+    ] = False,
     engine: Annotated[str, typer.Option(help="Where trials run: `local`, this machine, or `ray`, a cluster's nodes.")] = "local",
     address: Annotated[
         str | None,
@@ -47,6 +50,11 @@ def run(
     config = load_study(find_study(study, paths.sweeps), paths.sweeps, scale)
     simulated = bool(config.base.corpus.simulated)
     console.print(f"[bold]{config.name}[/bold]: {config.question}{simulated_mark(simulated)}")
+    if join:
+        from ocr_sweep.cli.sweep_watch import joined
+
+        if not joined(config.name, paths):
+            return
     if cluster is None:
         fork_server(timm=config.needs_timm())  # it imports while we do
 

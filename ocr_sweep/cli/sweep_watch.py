@@ -46,6 +46,37 @@ def watch(study: Study) -> None:
         console.print(f"next: make sweep STUDY={study}", markup=False)
 
 
+def joined(study: str, paths: Paths) -> bool:
+    """Watch a study for as long as another process runs it; whether there is something left to do here.
+
+    There is when that process finished it, whose results are then shown, or died; not when the watcher left, or when the study
+    was stopped or failed there.
+    """
+    from ocr_sweep.cli.console import console
+    from ocr_sweep.sweep.study_lock import is_driven
+    from ocr_sweep.sweep.watching.state import Condition, read_state, state_file
+
+    file, said = state_file(paths, study), False
+    try:
+        while is_driven(study, paths):
+            if not said:
+                said = True
+                console.print(f"study {study} is run by another process; leaving disturbs nothing", markup=False)
+            state = read_state(file)
+            if state is None or not state.is_alive(time.time()):  # it begins or ends, or runs on another machine
+                time.sleep(_EVERY)
+            elif _follow(file, state) is None:
+                raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        console.print(f"left; study {study} goes on without you", markup=False)
+        return False
+    state = read_state(file) if said else None
+    if state is None or state.end in (None, Condition.FINISHED):
+        return True
+    console.print(f"study {study} {_ending(state)}", markup=False, soft_wrap=True)
+    return False
+
+
 def stop(
     study: Study,
     now: Annotated[

@@ -38,6 +38,7 @@ def _busy(study: str, lock: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         who, stop = "another process", "Ctrl-C"
     return (
-        f"study '{study}' is being run by {who}, and one process drives a study: wait for it, or stop it there with {stop} "
-        "(every trial is checkpointed) and run it again; `workers:` in its file says how many trials it runs at a time"
+        f"study '{study}' is being run by {who}, and one process drives a study: run it with --join to look on and to take over "
+        f"if it dies, or stop it there with {stop} (every trial is checkpointed) and run it again; `workers:` in its file says "
+        "how many trials it runs at a time"
     )

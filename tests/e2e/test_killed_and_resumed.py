@@ -120,11 +120,46 @@ def test_a_second_sweep_of_a_running_study_is_refused(project: Callable[..., Pat
     with started(root, *RUN) as process:
         has_epochs(root, "0000-search", 1)
         second = here(root, *RUN)
-        assert second.code == 5 and "is being run by process" in second.err and second.err.count("\n") == 1
+        assert second.code == 5 and "is being run by process" in second.err and "--join" in second.err
+        assert second.err.count("\n") == 1
         assert here(root, "doctor").code == 0, "a running study is nothing wrong"
         process.terminate()
         process.communicate(timeout=30)
         assert process.returncode == 143
+
+
+def looks_on(process: subprocess.Popen[str]) -> None:
+    """Wait until a process says that it looks on."""
+    assert process.stdout is not None
+    wait_for(lambda: "is run by another process" in process.stdout.readline(), "the other to look on")  # type: ignore[union-attr]
+
+
+def test_whoever_joins_a_running_study_sees_its_end_and_takes_over_when_it_dies(project: Callable[..., Path]) -> None:
+    root = project(trials=1, base__training__epochs=4)
+    with started(root, *RUN) as first:
+        has_epochs(root, "0000-search", 1)
+        with started(root, *RUN, "--join") as second:
+            looks_on(second)
+            first.kill()
+            out, err = second.communicate(timeout=300)
+    assert second.returncode == 0, err
+    assert "goes on from its checkpoint" in out and "verdict" in out
+    alone = here(root, *RUN, "--join")
+    assert alone.code == 0 and "is run by another process" not in alone.out and "verdict" in alone.out
+    assert here(root, "doctor").code == 0
+
+
+def test_a_study_that_is_stopped_is_not_begun_again_by_whoever_joined_it(project: Callable[..., Path]) -> None:
+    root = project(**LONG)
+    with started(root, *RUN) as first:
+        has_epochs(root, "0000-search", 1)
+        with started(root, *RUN, "--join") as second:
+            looks_on(second)
+            first.terminate()
+            first.communicate(timeout=60)
+            out, err = second.communicate(timeout=60)
+    assert second.returncode == 0 and "stopped" in out, (out, err)
+    assert here(root, "sweep", "status", "tiny").out.count("stopped") >= 1
 
 
 def test_a_trial_on_two_devices_that_hangs_does_not_outlive_its_supervisor(project: Callable[..., Path]) -> None:
