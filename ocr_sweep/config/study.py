@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ocr_sweep.config.block import Identifier, Strict
 from ocr_sweep.config.dotted import get, put
@@ -151,6 +152,12 @@ class StudyConfig(Strict):
     def trial_config(self, params: Mapping[str, Any]) -> TrialConfig:
         """The base with proposed values put in; categorical values come as labels."""
         return TrialConfig.model_validate(self.apply(params))
+
+    def variants(self, block: str) -> Iterator[TrialConfig]:
+        """The base, and the base with each searched end of a block put in, but for those that contradict it."""
+        for end in [{}, *self._ends(block)]:
+            with suppress(ValidationError):
+                yield self.trial_config(end)
 
     def model_variants(self) -> Iterator[TrialConfig]:
         """The base, and the base with each searched end that can change the network, at each searched end of the image size."""

@@ -69,7 +69,7 @@ def run_study(study: StudyConfig, paths: Paths, board: Board, cluster: str | Non
         StoreError: a store or disk is unavailable; the same command resumes.
         TooManyFailuresError: too many trials failed in a row.
     """
-    check_models(study, paths)
+    check_parts(study, paths)
     with (
         study_lock(study.name, paths) as lock,
         Signals().listening() as signals,
@@ -176,13 +176,18 @@ def shares_representations(study: StudyConfig) -> bool:
     return any(path.split(".")[0] in ("classifier", "calibration") for path in study.search)
 
 
-def check_models(study: StudyConfig, paths: Paths) -> None:
-    """Refuse a study with a network that cannot be built, before anything is written.
+def check_parts(study: StudyConfig, paths: Paths) -> None:
+    """Refuse a study with a network that cannot be built or similarities that cannot be read, before anything is written.
 
     Raises:
-        ConfigError, DataError: see `ocr_sweep.models.check_model`.
+        ConfigError, DataError: see `ocr_sweep.models.check_model` and `ocr_sweep.losses.neighbours_of_file`.
     """
+    from ocr_sweep.losses import neighbours_of_file
     from ocr_sweep.models import check_model
 
     for config in study.model_variants():
         check_model(config.model, config.image_size, paths.data)
+    for config in study.variants("loss"):
+        similarity = config.loss.similarity
+        if similarity is not None and similarity.file is not None:
+            neighbours_of_file(similarity.file.find(paths.data), config.corpus.charset.chars, similarity.neighbours)

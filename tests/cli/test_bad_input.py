@@ -18,6 +18,7 @@ import yaml
 from tiny_study import CHARS, STUDY, draw_book, here, ipaex, ocr_sweep, refused, write_study
 
 from ocr_sweep import disk
+from ocr_sweep.config.fingerprint import file_sha256
 from ocr_sweep.sweep import study_loop
 
 Project = Callable[..., Path]
@@ -69,6 +70,25 @@ def test_a_search_path_that_names_nothing(project: Project) -> None:
 def test_an_unknown_kind_of_model(project: Project) -> None:
     root = project(corpus=False, base__model={"kind": "vnet"})
     refused(here(root, *RUN), 2, "kind must be one of unet, dense_unet, capsule, timm, but got 'vnet'")
+    untouched(root)
+
+
+@pytest.mark.parametrize("wrong", ["missing", "changed", "foreign"])
+def test_a_file_of_similarities_that_cannot_be_used(project: Project, tmp_path: Path, wrong: str) -> None:
+    table = tmp_path / "data" / "alike.tsv"
+    table.parent.mkdir()
+    table.write_text(f"{CHARS[0]}\t{'龘' if wrong == 'foreign' else CHARS[1]}\t0.5\n", encoding="utf-8")
+    named = {"file": table.name, "sha256": file_sha256(table) if wrong != "changed" else 64 * "0"}
+    loss = {"kind": "cross_entropy", "label_smoothing": 0.02}
+    alike = {**loss, "similarity": {"source": "file", "mass": 0.05, "file": named}}
+    search = {"loss": {"type": "categorical", "choices": ["plain.yaml", "alike.yaml"]}}  # an arm that comes later
+    root = project(corpus=False, base__loss=loss, search=search)
+    (root / "sweeps" / "plain.yaml").write_text(yaml.safe_dump(loss))
+    (root / "sweeps" / "alike.yaml").write_text(yaml.safe_dump(alike))
+    if wrong == "missing":
+        table.unlink()
+    words = {"missing": "no such file", "changed": "must have sha256 0000", "foreign": "龘 U+9F98"}
+    refused(here(root, *RUN, OCR_SWEEP_DATA=str(table.parent)), 2, "alike.tsv", words[wrong])
     untouched(root)
 
 
@@ -251,11 +271,11 @@ def test_a_bug_of_ours_is_called_one(project: Project, monkeypatch: pytest.Monke
     def wrong(*_: object) -> None:
         raise ZeroDivisionError("of all things")
 
-    monkeypatch.setattr(study_loop, "check_models", wrong)
+    monkeypatch.setattr(study_loop, "check_parts", wrong)
     done = here(project(), *RUN)
     refused(done, 1, "a bug of ocr-sweep", "ZeroDivisionError: of all things")
     file = Path(done.err.strip().rpartition(" ")[2])
-    assert "check_models" in file.read_text() or "wrong" in file.read_text()
+    assert "check_parts" in file.read_text() or "wrong" in file.read_text()
     file.unlink()
 
 
