@@ -83,12 +83,18 @@ def tracking_errors(uri: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except (MlflowException, RequestException, SQLAlchemyError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        first = gist(error)
         raise StoreError(
             f"the tracking store {without_password(uri)} must be reachable and writable, but: {without_password(first)[:300]}. "
             "What was recorded is safe, and trials keep their results on disk; when it is back, run the same command again",
             passing=getattr(error, "error_code", "") not in _LASTING and not stays_away(first),
         ) from error
+
+
+def gist(error: BaseException) -> str:
+    """The line of a failure's text that says what is wrong; SQLAlchemy may put a remark on its own doings before it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith("(raised as a result of ")), type(error).__name__)
 
 
 def stays_away(said: str) -> bool:

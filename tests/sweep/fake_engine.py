@@ -112,6 +112,7 @@ class FakeEngine:
     oracle: Oracle
     started: list[str] = field(default_factory=list)
     workers: list[FakeWorker] = field(default_factory=list)
+    over: list[FakeWorker] = field(default_factory=list)  # those that had ended when they were last waited for
     at_wait: Callable[[], None] = lambda: None
     has: tuple[Machine, ...] = (Machine("", cores=64, memory_mb=1e6),)
 
@@ -129,6 +130,9 @@ class FakeEngine:
         return worker
 
     def wait(self, workers: list[FakeWorker], seconds: float) -> None:
+        ended = [worker for worker in workers if worker.exit_code is not None]
+        assert not any(worker in self.over for worker in ended), "a real engine would not sleep, and its caller spin"
+        self.over = ended
         self.at_wait()
         for worker in workers:
             if isinstance(worker, FakeWorker):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import optuna
 import pytest
 from fake_engine import Fate
+from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import OperationalError
 
 from ocr_sweep.errors import StoreError
@@ -24,6 +26,7 @@ from ocr_sweep.sweep.search.journal import Journal
 from ocr_sweep.sweep.search.search import Search
 from ocr_sweep.sweep.summary.summary import Summary
 from ocr_sweep.sweep.watching.board import SilentBoard
+from ocr_sweep.tracking.mlflow_client import tracking_errors
 from ocr_sweep.tracking.record import RunRecord
 from ocr_sweep.tracking.tracker import Tracker
 
@@ -113,9 +116,17 @@ def test_work_is_done_again_until_it_is_taken() -> None:
     ],
 )
 def test_what_a_database_says_tells_whether_it_comes_back(said: str, passing: bool) -> None:
-    with pytest.raises(StoreError) as caught, storage.storage_errors("sqlite:///x"):
-        raise OperationalError("SELECT", {}, sqlite3.OperationalError(said))
-    assert caught.value.passing is passing
+    plain = OperationalError("SELECT", {}, sqlite3.OperationalError(said))
+    remarked = OperationalError("SELECT", {}, sqlite3.OperationalError(said))
+    remarked.add_detail("raised as a result of Query-invoked autoflush; consider a session.no_autoflush block")
+    assert str(remarked).startswith("(raised as a result of")
+    for error in (plain, remarked):
+        with pytest.raises(StoreError, match=re.escape(said)) as caught, storage.storage_errors("sqlite:///x"):
+            raise error
+        assert caught.value.passing is passing
+        with pytest.raises(StoreError, match=re.escape(said)) as caught, tracking_errors("sqlite:///x"):
+            raise MlflowException(str(error)) from error
+        assert caught.value.passing is passing
 
 
 # ------------------------------------------------------------------------------------------------------------ whole studies

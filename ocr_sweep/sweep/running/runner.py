@@ -68,7 +68,8 @@ class Runner:
                         self._record(on_epoch, on_end)
                         if self._fill(next_job) and not self._active:
                             return
-                self._engine.wait([active.worker for active in self._active], _POLL)
+                living = [active.worker for active in self._active if active.ended is None and not active.homeless]
+                self._engine.wait(living, _POLL)
         except BaseException:
             self._stop_all()
             if self._signals.impatient:

@@ -24,7 +24,7 @@ from ocr_sweep.sweep.search.growth import carried, grow, reasons
 from ocr_sweep.sweep.search.identity import CODE, Meaning
 from ocr_sweep.sweep.search.journal import comparable
 from ocr_sweep.sweep.search.versions import IDENTITY, Version, new_version, settle, versions_of
-from ocr_sweep.tracking.mlflow_client import stays_away, without_password
+from ocr_sweep.tracking.mlflow_client import gist, stays_away, without_password
 from ocr_sweep.tracking.provenance import recipe_sha256
 
 VERDICT = "ocr_sweep.verdict"
@@ -222,7 +222,7 @@ def _making_tables(paths: Paths) -> Iterator[None]:
 
 
 def _unreachable(url: str, error: Exception) -> StoreError:
-    cause = without_password(str(error.__cause__ or error).splitlines()[0])
+    cause = without_password(gist(error.__cause__ or error))
     return StoreError(
         f"Optuna's database {without_password(url)} must be reachable and writable, but: {cause[:300]}. "
         "What was recorded is safe; when the database is back, run the same command again",
