@@ -48,9 +48,9 @@ _OURS = (
     "registry.promote",
     "registry.rollback",
     "registry.verify",
-    "sweep.corpora",
+    "sweep.stored.corpora",
     "tracking.tracker",
-    "sweep.storage",
+    "sweep.search.storage",
 )
 _MUTATORS = (
     "create_registered_model", "create_model_version", "update_model_version", "transition_model_version_stage",
