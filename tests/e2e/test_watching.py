@@ -53,9 +53,10 @@ def watched_in_terminal(root: Path, leave: bytes) -> tuple[int, str]:
     while b"trainings done" not in shown and time.monotonic() < deadline:
         shown += os.read(mine, 65536)
     os.write(mine, leave) if leave else watcher.send_signal(signal.SIGINT)
-    code = watcher.wait(timeout=30)
-    while b"without you" not in shown:
+    deadline = time.monotonic() + 30
+    while b"without you" not in shown and time.monotonic() < deadline:  # who stops reading a terminal stops whoever writes to it
         shown += os.read(mine, 65536)
+    code = watcher.wait(timeout=30)
     os.close(mine)
     return code, shown.decode(errors="replace")
 
