@@ -35,6 +35,7 @@ from ocr_sweep.sweep import study_loop
 from ocr_sweep.sweep.running import recording
 from ocr_sweep.sweep.running.local_engine import LocalEngine
 from ocr_sweep.sweep.search.search import Search
+from ocr_sweep.sweep.study_lock import is_driven
 from ocr_sweep.sweep.summary import summary
 from ocr_sweep.sweep.trials import trial
 from ocr_sweep.sweep.trials.attempt import ONNX, PREDICTIONS, WEIGHTS, Attempt
@@ -247,9 +248,12 @@ def kill(pid: int) -> None:
 
 
 def until_alone(root: Path, seconds: float = 60.0) -> None:
-    """Wait until no trial lives any more; whoever we have adopted is let go."""
+    """Wait until no trial lives any more; whoever we have adopted is let go.
+
+    A trial that has just been forked writes no log yet, and holds the lock of the supervisor that it is a copy of.
+    """
     deadline = time.monotonic() + seconds
-    while trials_of(root):
+    while trials_of(root) or is_driven("tiny", paths_of(root)):
         reap()
         if time.monotonic() > deadline:
             raise AssertionError(f"an orphan lives on: {trials_of(root)}")
