@@ -239,8 +239,9 @@ def _different(calm: Path, disturbed: Path) -> list[str]:
 def _essence(run: Run) -> dict[str, Any]:
     varying = ("cost/", "memory/", "epoch/images_per_second", "epoch/wait_share", "epoch/peak")
     curves = {name: [(point.step, point.value) for point in points] for name, points in run.metrics.items()}
-    hashes = {tag: run.tags[f"ocr_sweep.{tag}"] for tag in ("weights_sha256", "onnx_sha256")}
-    return {**hashes, **{name: points for name, points in curves.items() if not name.startswith(varying)}}
+    hashes = {tag: run.tags.get(f"ocr_sweep.{tag}") for tag in ("weights_sha256", "onnx_sha256")}  # of a complete run
+    outcome = {"outcome": run.tags.get("ocr_sweep.outcome")}
+    return {**outcome, **hashes, **{name: points for name, points in curves.items() if not name.startswith(varying)}}
 
 
 def disk(number: int, seed: int, folder: Path) -> dict[str, Any]:
