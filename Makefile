@@ -28,12 +28,14 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## the environment in .venv; every other target sets it up when it is missing. LOCKED=1: each file by its hash
+	@test -z "$(LOCKED)" || test -e .venv/.locked || \
+		{ echo "error: .venv was installed without hashes; write: make clean && make setup LOCKED=1" >&2; exit 2; }
 
 PIP    := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 ours   := --constraint constraints.txt
 locked := --no-deps --require-hashes
 
-$(STAMP): pyproject.toml constraints.txt requirements.lock
+$(STAMP): pyproject.toml constraints.txt $(if $(LOCKED),requirements.lock)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
 		{ echo "error: Python 3.11 or 3.12 is needed, but $(PYTHON) is another; write for example: make setup PYTHON=python3.11" >&2; exit 2; }
 	@test -z "$(LOCKED)" || $(PYTHON) -c 'import platform, sys; sys.exit((*sys.version_info[:2], sys.platform, platform.machine()) != (3, 11, "linux", "x86_64"))' || \
@@ -46,6 +48,7 @@ $(STAMP): pyproject.toml constraints.txt requirements.lock
 		grep '^opencv-python-headless==' $(if $(LOCKED),requirements.lock,constraints.txt) > .venv/headless.txt && \
 		$(PIP) --force-reinstall --no-deps --requirement .venv/headless.txt; }
 	@$(BIN)/python -m compileall -q ocr_sweep
+	@$(if $(LOCKED),touch,rm -f) .venv/.locked
 	@touch $@
 
 sweep: $(STAMP) ## run a study, or go on with it: make sweep STUDY=unet_aug, SCALE=gpu, GROW=1, JOIN=1, ENGINE=ray ADDRESS=head:6379
