@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from copy import copy
 from pathlib import Path
 from typing import Protocol
 
@@ -36,19 +35,24 @@ class _Squares(Protocol):
 class Scorer:
     """An ONNX file, loaded; of the present version or a former one.
 
+    Args:
+        source: the file's path, or the file where it has been read and checked already.
+
     Raises:
         NotFoundError: there is no such file.
         IntegrityError: it is no whole ONNX file of ours.
     """
 
-    def __init__(self, path: Path, *, threads: int) -> None:
-        self._load(ModelFile.read_any(path), threads, optimised=True)
+    def __init__(self, source: Path | ModelFile, *, threads: int, optimised: bool = True) -> None:
+        self._file = source if isinstance(source, ModelFile) else ModelFile.read_any(source)
+        self._threads = threads
+        self.pictures = None if self._file.former else Network(self._file, threads=threads, optimised=optimised)
+        self._network: _Squares = self.pictures or _Former(self._file, threads, optimised)
+        self.image_size, self.num_classes = self._network.image_size, self._network.num_classes
 
     def unoptimised(self) -> Scorer:
         """The same file, run as it is written: what onnxruntime's rewriting changes, shows."""
-        plain = copy(self)
-        plain._load(self._file, self._threads, optimised=False)
-        return plain
+        return Scorer(self._file, threads=self._threads, optimised=False)
 
     def logits(self, images: NDArray[np.uint8], batch_size: int = _BATCH) -> NDArray[np.float32]:
         """Return (N, K) logits of (N, S, S) ink images of the network's size."""
@@ -65,12 +69,6 @@ class Scorer:
             parts.append(self.logits(resized(view.images[indices[first : first + _BATCH]], self.image_size)))
         return np.concatenate(parts) if parts else np.zeros((0, self.num_classes), np.float32)
 
-    def _load(self, file: ModelFile, threads: int, *, optimised: bool) -> None:
-        self._file, self._threads = file, threads
-        self.pictures = None if file.former else Network(file, threads=threads, optimised=optimised)
-        self._network: _Squares = self.pictures or _Former(file, threads, optimised)
-        self.image_size, self.num_classes = self._network.image_size, self._network.num_classes
-
     def latency_ms(self, batch_size: int = 1) -> float:
         """Median time of one batch of squares, in milliseconds, warm."""
         blank = np.zeros((batch_size, self.image_size, self.image_size), np.uint8)
@@ -86,27 +84,20 @@ class ValidationLogits:
     """What a file says of validation, which its certificate and its predictions both ask for: run once, if it can be kept."""
 
     def __init__(self, scorer: Scorer, view: CorpusView) -> None:
-        self._scorer, self._view = scorer, view
+        self._scorer, self._view, self._indices = scorer, view, view.indices("val")
+        self._step = max(1, -(-len(self._indices) * view.num_classes // _KEPT))  # every so many images one can be kept
         self._kept: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
 
     def chunks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Yield image numbers (N,) and their logits (N, K), in the order of the corpus."""
-        if self._kept:
-            yield from self._kept
-            return
-        indices = self._view.indices("val")
-        chunks = corpus_chunks(self._scorer, self._view, indices)
-        if len(indices) * self._view.num_classes > _KEPT:
-            yield from chunks
-            return
-        self._kept = list(chunks)
-        yield from self._kept
+        """Image numbers (N,) and their logits (N, K), in the order of the corpus."""
+        if self._step > 1:
+            return corpus_chunks(self._scorer, self._view, self._indices)
+        self._kept = self._kept or list(corpus_chunks(self._scorer, self._view, self._indices))
+        return iter(self._kept)
 
     def sample(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Image numbers and logits of as many as can be kept, from all over validation."""
-        indices = self._view.indices("val")
-        step = -(-len(indices) * self._view.num_classes // _KEPT)
-        some = list(self.chunks() if step <= 1 else corpus_chunks(self._scorer, self._view, indices[::step]))
+        some = list(self.chunks() if self._step == 1 else corpus_chunks(self._scorer, self._view, self._indices[:: self._step]))
         return np.concatenate([chosen for chosen, _ in some]), np.concatenate([logits for _, logits in some])
 
 

@@ -71,11 +71,10 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> f
         logits: (N, K).
         labels: (N,).
     """
+    from scipy.optimize import brentq  # takes half a second, and every command imports this module
 
     def slope(log_sharpness: float) -> float:
         return sum(float(part) for part in _slopes(logits, labels, float(np.exp(log_sharpness))))
-
-    from scipy.optimize import brentq  # takes half a second, and every command imports this module
 
     low, high = -np.log(_FLATTEST), -np.log(_SHARPEST)
     if slope(low) <= 0:  # worse than chance: the flatter the better

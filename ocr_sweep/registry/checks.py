@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
-
 from ocr_sweep.config.gate import GateConfig
 from ocr_sweep.corpus.audit import audit_store
 from ocr_sweep.disk import read_json
@@ -16,7 +14,7 @@ from ocr_sweep.export.preparation.check import drawn
 from ocr_sweep.export.scorer import Scorer
 from ocr_sweep.metrics import Interval
 from ocr_sweep.registry.accuracy import Forgetting, Part, difference_in, finest_in
-from ocr_sweep.registry.evidence import ONNX, PARITY, PROBE, Evidence
+from ocr_sweep.registry.evidence import ONNX, PARITY, Evidence
 from ocr_sweep.registry.pairs import Pairs
 from ocr_sweep.store import CorpusView
 from ocr_sweep.tracking import record as tag
@@ -87,8 +85,7 @@ def corpus_check(view: CorpusView) -> Check:
 def budget_checks(evidence: Evidence, gate: GateConfig) -> Iterator[Check]:
     """Time and size of the ONNX file, on this machine."""
     file = evidence.file(ONNX)
-    with np.load(evidence.file(PROBE), allow_pickle=False) as arrays:
-        picture = drawn(arrays["images"][0], 0)
+    picture = drawn(evidence.probe()[0], 0)
     scorer = Scorer(file, threads=1)
     taken, note = scorer.picture_latency_ms(picture), f"{picture.shape[0]} px, preparation included, on one core, here and now"
     if taken is None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from ocr_sweep.config.fingerprint import file_sha256, fingerprint
 from ocr_sweep.config.trial import TrialConfig
@@ -46,6 +48,16 @@ class Evidence:
                 f"run {self.record.run_id} ({self.record.name}) has no {name}: it shows less than the gate asks for"
             )
         return self.places[name]
+
+    def probe(self) -> NDArray[np.uint8]:
+        """The squares (N, S, S) of validation, and a blank and a noisy one, that every later promotion tries again.
+
+        Raises:
+            EvidenceError: the run has none.
+        """
+        with np.load(self.file(PROBE), allow_pickle=False) as arrays:
+            images: NDArray[np.uint8] = arrays["images"]
+        return images
 
     @cached_property
     def config(self) -> TrialConfig:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
 from safetensors.torch import load_file
 from torch import nn
 
@@ -13,7 +12,7 @@ from ocr_sweep.errors import IntegrityError
 from ocr_sweep.export.parity import Parity, certify, require_parity
 from ocr_sweep.export.scorer import Scorer
 from ocr_sweep.models import build_model, replace_head
-from ocr_sweep.registry.evidence import ONNX, PROBE, WEIGHTS, Evidence
+from ocr_sweep.registry.evidence import ONNX, WEIGHTS, Evidence
 from ocr_sweep.training.predict import square_logits
 
 
@@ -25,8 +24,7 @@ def prove(evidence: Evidence) -> Parity:
         IntegrityError: the charset is not the configuration's.
     """
     _check_charset(evidence)
-    with np.load(evidence.file(PROBE), allow_pickle=False) as arrays:
-        images = arrays["images"]
+    images = evidence.probe()
     scorer = Scorer(evidence.file(ONNX), threads=evidence.config.training.threads)
     charset = evidence.config.corpus.charset.chars
     answered = [(images, scorer.logits(images))]

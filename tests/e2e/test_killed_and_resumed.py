@@ -130,8 +130,9 @@ def test_a_second_sweep_of_a_running_study_is_refused(project: Callable[..., Pat
 
 def looks_on(process: subprocess.Popen[str]) -> None:
     """Wait until a process says that it looks on."""
-    assert process.stdout is not None
-    wait_for(lambda: "is run by another process" in process.stdout.readline(), "the other to look on")  # type: ignore[union-attr]
+    said = process.stdout
+    assert said is not None
+    wait_for(lambda: "is run by another process" in said.readline(), "the other to look on")
 
 
 def test_whoever_joins_a_running_study_sees_its_end_and_takes_over_when_it_dies(project: Callable[..., Path]) -> None:

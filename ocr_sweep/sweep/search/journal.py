@@ -89,7 +89,7 @@ class Journal:
             out: arms that get no more.
             before: trials from this number on are not shown.
         """
-        trials = self.comparable if before is None else [trial for trial in self.comparable if trial.number < before]
+        trials = self.comparable if before is None else self._before(before)
         return Seen([trial for trial in trials if trial.state != TrialState.WAITING], self._notes, budget, out)
 
     def seen_by(self, number: int) -> Seen | None:
@@ -98,10 +98,14 @@ class Journal:
         if saw is None:
             return None
         trials, notes = list[FrozenTrial](), dict[str, Any]()
-        for trial in self.comparable[: bisect_left(self.comparable, number, key=lambda trial: trial.number)]:
+        for trial in self._before(number):
             notes |= trial.user_attrs.get(NOTES, {})
             trials.append(trial if self._told_to.get(trial.number, number + 1) <= number else _as_running(trial))
         return Seen(trials, notes, saw["budget"], saw.get("out", ()))
+
+    def _before(self, number: int) -> list[FrozenTrial]:
+        """The comparable trials of smaller numbers."""
+        return self.comparable[: bisect_left(self.comparable, number, key=lambda trial: trial.number)]
 
     def add(
         self,
