@@ -22,24 +22,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from workers import Times, project, study
-
-from ocr_sweep.sweep.stored.corpora import open_corpus
-from ocr_sweep.sweep.study_loop import run_study
-
 LEAST = 0.8
 AT_A_TIME = 2
 ENGINES = {"local": None, "ray": "local"}  # and the address of the cluster
-
-
-def measure(folder: Path, corpora: Path, cluster: str | None) -> tuple[float, float]:
-    """Run the study; gives trainings a minute, and seconds to the first one."""
-    paths = project(folder)
-    paths.mlruns.mkdir()
-    paths.corpora.symlink_to(corpora)
-    times, began = Times(), time.monotonic()
-    run_study(study(AT_A_TIME), paths, times, cluster)
-    return times.per_minute(), times.started_at[0] - began
 
 
 def main() -> int:
@@ -47,19 +32,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
+    from small_studies import build_corpora, measure  # not at the top: it says why
+
     load = os.getloadavg()[0]
     rates: dict[str, list[float]] = {engine: [] for engine in ENGINES}
     starts: dict[str, list[float]] = {engine: [] for engine in ENGINES}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["OCR_SWEEP_SCRATCH"] = str(folder / "scratch")
-        first = project(folder / "corpus")
-        corpora = open_corpus(study(AT_A_TIME).base.corpus, first, lambda what, done, total: None).path.parent
+        corpora = build_corpora(folder / "corpus")
         for turn in range(rounds):
             for engine, cluster in ENGINES.items():
-                rate, start = measure(folder / f"{engine}_{turn}", corpora, cluster)
-                rates[engine].append(rate)
-                starts[engine].append(start)
+                began = time.monotonic()
+                times = measure(folder / f"{engine}_{turn}", corpora, AT_A_TIME, cluster=cluster)
+                rates[engine].append(times.per_minute())
+                starts[engine].append(times.started_at[0] - began)
     ratio = max(rates["ray"]) / max(rates["local"])
     found = {
         "trainings_per_minute": {engine: [round(rate, 1) for rate in each] for engine, each in rates.items()},

@@ -13,6 +13,6 @@ _PRELOAD_TIMM = "ocr_sweep.models.timm_import"
 def fork_server(*, timm: bool) -> ForkServerContext:
     """Have a process import what trials need, beside whatever the caller does next; asked again, it is the same process."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", _PRELOAD, *([_PRELOAD_TIMM] if timm else [])])
+    context.set_forkserver_preload([_PRELOAD, *([_PRELOAD_TIMM] if timm else [])])
     forkserver.ensure_running()
     return context
