@@ -28,15 +28,15 @@ ROOT = Path(__file__).parents[1]
 TRIALS, EPOCHS, IMAGES, KILLS = 6, 2, 600, 3
 
 
-def study(workers: int) -> StudyConfig:
-    """Six trainings of some seconds, and a confirmation."""
+def study(workers: int, trials: int = TRIALS) -> StudyConfig:
+    """Trainings of some seconds, and a confirmation."""
     shipped = load_study(ROOT / "sweeps" / "unet_aug.yaml", ROOT / "sweeps").model_dump()
     base = shipped["base"]
     base["model"] |= {"decoder": False, "reconstruction_weight": 0.0}
     base["training"] |= {"epochs": EPOCHS, "images_per_epoch": IMAGES}
     search = {"loss.label_smoothing": shipped["search"]["loss.label_smoothing"]}
     confirm = {"top": 1, "seeds": 1}
-    changed = {"name": f"workers_{workers}", "workers": workers, "trials": TRIALS, "search": search, "confirm": confirm}
+    changed = {"name": f"workers_{workers}", "workers": workers, "trials": trials, "search": search, "confirm": confirm}
     return StudyConfig.model_validate({**shipped, **changed})
 
 
@@ -56,9 +56,14 @@ class Times(SilentBoard):
         assert outcome == "complete", f"{job.name}: {reason}"
         self.ended_at.append(time.monotonic())
 
-    def per_minute(self) -> float:
-        """Trainings a minute, the tail of the last one included."""
-        return 60 * len(self.ended_at) / (self.ended_at[-1] - self.started_at[0])
+    def per_minute(self, after: int = 0) -> float:
+        """Trainings a minute, the tail of the last one included.
+
+        Args:
+            after: so many trainings that do not count.
+        """
+        began = self.ended_at[after - 1] if after else self.started_at[0]
+        return 60 * (len(self.ended_at) - after) / (self.ended_at[-1] - began)
 
 
 class Observer(threading.Thread):
@@ -159,8 +164,10 @@ def build_corpora(folder: Path) -> Path:
     return open_corpus(study(1).base.corpus, project(folder), lambda what, done, total: None).path.parent
 
 
-def measure(folder: Path, corpora: Path, workers: int, observer: Observer | None = None, cluster: str | None = None) -> Times:
-    """Run the small study in a project of its own, over a corpus that is there already.
+def measure(
+    folder: Path, small: StudyConfig, corpora: Path, observer: Observer | None = None, cluster: str | None = None
+) -> Times:
+    """Run a small study in a project of its own, over a corpus that is there already.
 
     Args:
         cluster: the address of a Ray cluster; None: the local engine.
@@ -171,7 +178,7 @@ def measure(folder: Path, corpora: Path, workers: int, observer: Observer | None
     times = Times()
     if observer:
         observer.start()
-    run_study(study(workers), paths, times, cluster)
+    run_study(small, paths, times, cluster)
     if observer:
         observer.over.set()
         observer.join()

@@ -28,7 +28,7 @@ WORKERS = (1, 2, 4)
 
 def main() -> int:
     """Measure, print one JSON line, and fail when a limit is missed."""
-    from small_studies import CorpusMemory, Killer, build_corpora, measure  # not at the top: it says why
+    from small_studies import CorpusMemory, Killer, build_corpora, measure, study  # not at the top: it says why
 
     load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as name:
@@ -38,10 +38,10 @@ def main() -> int:
         for workers in WORKERS:
             here = folder / f"of_{workers}"
             observer = CorpusMemory(here / "mlruns" / "work", workers)
-            rates[workers] = measure(here, corpora, workers, observer).per_minute()
+            rates[workers] = measure(here, study(workers), corpora, observer).per_minute()
             memory[workers] = observer.most_mb
         killer = Killer(folder / "killed" / "mlruns" / "work" / "workers_1")
-        measure(folder / "killed", corpora, 1, killer)
+        measure(folder / "killed", study(1), corpora, killer)
     back, working = statistics.median(killer.back), statistics.median(killer.working)
     missed = {
         "two workers": cores >= 2 and rates[2] < LEAST_OF_TWO * rates[1],

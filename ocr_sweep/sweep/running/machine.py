@@ -8,8 +8,6 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
 from ocr_sweep.sweep.running.cgroup import cores_allowed, memory_left_mb
 from ocr_sweep.sweep.running.slots import Gpu, Machine
 
@@ -18,6 +16,8 @@ _ASKED = ("--query-gpu=memory.free", "--format=csv,noheader,nounits")
 
 def this_machine() -> Machine:
     """Look at cores, memory and GPUs as they are now, while nothing of ours runs."""
+    import torch  # two seconds, which who only starts trials need not wait for
+
     cores = max(1, int(min(len(os.sched_getaffinity(0)), cores_allowed())))
     return Machine("", cores, min(_memory_available_mb(), memory_left_mb()), visible_gpus(os.environ, torch.cuda.device_count()))
 

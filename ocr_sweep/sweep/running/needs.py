@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -66,7 +67,7 @@ class Needs:
         tensors_mb, devices = self._tensors_mb(config, on_gpus), training.devices
         if on_gpus:
             return Need(cores, _HOST_MB * devices, devices, self.gpu_share, tensors_mb + _GPU_CONTEXT_MB)
-        return Need(cores, tensors_mb * devices, devices, self.gpu_share)
+        return Need(cores, in_steps(tensors_mb * devices), devices, self.gpu_share)
 
     def _tensors_mb(self, config: TrialConfig, on_gpus: bool) -> float:
         """Of one device: what a training like this one took, or what it is predicted to take."""
@@ -77,6 +78,15 @@ class Needs:
             self._predicted[key] = predicted_mb(step_memory(config, self.num_classes), config.optim)
         process_mb = 0.0 if on_gpus else _PROCESS_MB  # which a measurement holds
         return _MARGIN * self._predicted[key] + process_mb
+
+
+def in_steps(megabytes: float) -> float:
+    """Round up to an eighth of a power of two, at most an eighth more.
+
+    Measurements of one kind of training differ a little; what is held for it should not, so that the next takes the same place.
+    """
+    step = 2.0 ** (math.floor(math.log2(megabytes)) - 3)
+    return math.ceil(megabytes / step) * step
 
 
 def _key(params: Mapping[str, object]) -> Key:
