@@ -21,12 +21,12 @@ from ocr_sweep.config.classifier import LearntScale, NearestMean, RetrainedHead,
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import TrialFailedError
 from ocr_sweep.models import replace_head
-from ocr_sweep.models.checkpoint import save_checkpoint
 from ocr_sweep.optim import cosine
 from ocr_sweep.store import CorpusView
 from ocr_sweep.training.classifier_data import classifier_feed, classifier_indices
 from ocr_sweep.training.classifier_heads import MeanCollector, ScaledHead, new_head, norm_count_correlation, normalise_rows
 from ocr_sweep.training.feed import to_tensor
+from ocr_sweep.training.origin import Origin
 from ocr_sweep.training.recalibration import batch_norms, forget_statistics, see_batch
 from ocr_sweep.training.representation import Representation
 from ocr_sweep.training.score import score
@@ -252,7 +252,7 @@ class ClassifierStage:
             "optimizer": self.optimizer.state_dict() if self.optimizer else None,
             "progress": asdict(self.progress),
         }
-        save_checkpoint(self.checkpoint, state)
+        Origin.of(self.config, self.view).save(self.checkpoint, state)
 
     def _resume(self, state: dict[str, Any]) -> None:
         self.progress = Progress(**state["progress"])

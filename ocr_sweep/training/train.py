@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ocr_sweep.config.trial import TrialConfig
-from ocr_sweep.models.checkpoint import load_checkpoint
 from ocr_sweep.store import CorpusView
 from ocr_sweep.training.calibration import calibrate, check_calibration
 from ocr_sweep.training.classifier_stage import ClassifierStage
 from ocr_sweep.training.memory import memory_errors
+from ocr_sweep.training.origin import Origin
 from ocr_sweep.training.representation import Representation, RepresentationStore, learn_representation
 from ocr_sweep.training.trainer import Observer, Trained, Trainer
 
@@ -45,12 +45,12 @@ def train(
 
     Raises:
         DataError: the calibration has no images to learn from.
-        TrialFailedError: a loss or an output is no longer finite.
+        TrialFailedError: a loss or an output is no longer finite, or a checkpoint is that of another trial.
         StoreError: a checkpoint cannot be written.
     """
     check_calibration(config, view)
     staged = config.classifier is not None
-    state = load_checkpoint(files.classifier) if staged else None
+    state = Origin.of(config, view).load(files.classifier) if staged else None
     representation = _representation(config, view, files, _Numbered(observer, staged), store, state)
     if representation is None:
         return None

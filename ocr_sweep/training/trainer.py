@@ -21,7 +21,6 @@ from ocr_sweep.config.paths import Paths
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import TrialFailedError
 from ocr_sweep.models import build_model
-from ocr_sweep.models.checkpoint import load_checkpoint, save_checkpoint
 from ocr_sweep.models.heads import set_head_bias
 from ocr_sweep.optim import Course, Ema
 from ocr_sweep.store import CorpusView
@@ -29,6 +28,7 @@ from ocr_sweep.training.classification import Classification
 from ocr_sweep.training.distributed import Ranks
 from ocr_sweep.training.feed import Feed
 from ocr_sweep.training.memory import MB, memory_errors, needed_mb, peak_mb
+from ocr_sweep.training.origin import Origin
 from ocr_sweep.training.predict import predict_logits
 from ocr_sweep.training.prefetch import Batches, Prefetch
 from ocr_sweep.training.processes import Seat, other_processes
@@ -40,7 +40,6 @@ from ocr_sweep.training.step import Step
 __all__ = ["SELECT_BY", "Observer", "Progress", "Trained", "Trainer", "predict_logits"]
 
 SELECT_BY = "val/accuracy_macro"
-_FORMAT = 3  # of checkpoints; one of another format is not read
 
 
 class Observer(Protocol):
@@ -80,6 +79,7 @@ class Trainer:
         self.config = config
         self.view = view
         self.checkpoint = checkpoint
+        self._origin = Origin.of(config, view)
         self.ranks = ranks or Ranks(config.training.devices)
         self.device = self.ranks.device
         self.predicted_mb = needed_mb(config, view.num_classes, self.device)
@@ -279,7 +279,6 @@ class Trainer:
         if not self.ranks.first:
             return
         state: dict[str, Any] = {
-            "format": _FORMAT,
             "progress": vars(self.progress),
             "model": self.model.state_dict(),
             "course": self.course.state_dict(),
@@ -290,11 +289,11 @@ class Trainer:
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
-        save_checkpoint(self.checkpoint, state)
+        self._origin.save(self.checkpoint, state)
 
     def _resume(self) -> None:
-        state = load_checkpoint(self.checkpoint, self.device)
-        if state is None or state.get("format") != _FORMAT:
+        state = self._origin.load(self.checkpoint, self.device)
+        if state is None:
             return
         self.progress = Progress(**state["progress"])
         self.model.load_state_dict(state["model"])

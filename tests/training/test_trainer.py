@@ -18,6 +18,7 @@ from ocr_sweep.errors import StoreError, TrialFailedError
 from ocr_sweep.models.checkpoint import load_checkpoint, save_checkpoint
 from ocr_sweep.optim import StepRecorder, warmup_cosine
 from ocr_sweep.store import CorpusView
+from ocr_sweep.training import origin
 from ocr_sweep.training import trainer as trainer_module
 from ocr_sweep.training.feed import Batch
 from ocr_sweep.training.memory import MB, StepMemory
@@ -211,7 +212,7 @@ def test_a_damaged_checkpoint_costs_time_and_nothing_else(where: str, sit: Sit, 
 
 
 def test_a_full_disk_stops_a_training_that_can_go_on(sit: Sit, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> None:
-    saved, save = [], trainer_module.save_checkpoint
+    saved, save = [], origin.save_checkpoint
 
     def full(path: Path, state: dict[str, Any]) -> None:
         if len(saved) == 2:
@@ -220,7 +221,7 @@ def test_a_full_disk_stops_a_training_that_can_go_on(sit: Sit, make_trial: MakeT
         save(path, state)
 
     with monkeypatch.context() as disk:
-        disk.setattr(trainer_module, "save_checkpoint", full)
+        disk.setattr(origin, "save_checkpoint", full)
         with pytest.raises(StoreError):
             sit(make_trial(), "full")
     last = sit(make_trial(), "full")
