@@ -62,7 +62,7 @@ class Origin:
 
     def _unlike(self, theirs: Origin) -> str:
         if theirs.characters != self.characters:
-            return f"it knows {theirs.classes:,} other characters than the {self.classes:,} of corpus {self.short}"
+            return f"its {theirs.classes:,} characters are not the {self.classes:,} of corpus {self.short}"
         if theirs.corpus != self.corpus:
             return f"it comes from corpus {theirs.short}, and this trial's is {self.short}"
         return "it comes from a trial with another configuration"

@@ -42,7 +42,7 @@ def test_a_checkpoint_from_another_charset_fails_the_trial(begun: TrialConfig, t
     count = tiny_corpus.num_classes
     others = changed(tiny_corpus, fingerprint="f" * 64, recipe={"charset": {"chars": "一二三四五六七八九十"[:count]}})
     assert others.num_classes == count, "its weights would fit"
-    sentence = rf"^foreign-checkpoint: checkpoint\.pt .* it knows {count} other characters than the {count} of corpus f{{12}};"
+    sentence = rf"^foreign-checkpoint: checkpoint\.pt .* its {count} characters are not the {count} of corpus f{{12}};"
     with pytest.raises(TrialFailedError, match=sentence):
         sit(begun, others, tmp_path)
 
