@@ -55,7 +55,7 @@ class Origin:
         theirs = Origin(**state["origin"])
         if theirs != self:
             raise TrialFailedError(
-                f"foreign-checkpoint: {path.name} must be what this trial itself has written, but {self._unlike(theirs)}; "
+                f"integrity: {path.name} must be what this trial itself has written, but {self._unlike(theirs)}; "
                 "leave the files of a trial's folder where they are, and run the study under another name to train this one again"
             )
         return state

@@ -42,7 +42,7 @@ def test_a_checkpoint_from_another_charset_fails_the_trial(begun: TrialConfig, t
     count = tiny_corpus.num_classes
     others = changed(tiny_corpus, fingerprint="f" * 64, recipe={"charset": {"chars": "一二三四五六七八九十"[:count]}})
     assert others.num_classes == count, "its weights would fit"
-    sentence = rf"^foreign-checkpoint: checkpoint\.pt .* its {count} characters are not the {count} of corpus f{{12}};"
+    sentence = rf"^integrity: checkpoint\.pt .* its {count} characters are not the {count} of corpus f{{12}};"
     with pytest.raises(TrialFailedError, match=sentence):
         sit(begun, others, tmp_path)
 
@@ -72,5 +72,5 @@ def test_the_second_stage_knows_its_own_as_well(make_trial: MakeTrial, tiny_corp
     config = make_trial({"model": ENCODER, "training.epochs": 1, "classifier": CRT})
     sit(config, tiny_corpus, tmp_path, stop_after=4)
     assert (tmp_path / "classifier.pt").exists()
-    with pytest.raises(TrialFailedError, match=r"^foreign-checkpoint: classifier\.pt "):
+    with pytest.raises(TrialFailedError, match=r"^integrity: classifier\.pt "):
         sit(config, changed(tiny_corpus, fingerprint="e" * 64), tmp_path)
