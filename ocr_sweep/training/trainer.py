@@ -6,6 +6,7 @@ with the same number of threads and devices).
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +85,8 @@ class Trainer:
         self.device = self.ranks.device
         self.predicted_mb = needed_mb(config, view.num_classes, self.device)
         torch.set_num_threads(config.training.threads)
+        if self.device.type == "cuda":
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS sums in another order each time
         torch.use_deterministic_algorithms(True, warn_only=True)
         deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # filling new tensors is 7 % of a step
         torch.manual_seed(config.seed)
