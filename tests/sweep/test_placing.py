@@ -38,7 +38,7 @@ def test_a_training_takes_its_threads_on_each_of_its_devices(make_trial: MakeTri
 
 
 def test_memory_is_asked_for_in_steps_so_that_places_are_alike() -> None:
-    assert [in_steps(size) for size in (512, 513, 640, 641, 2100, 0.3)] == [512, 576, 640, 704, 2304, 0.3125]
+    assert [in_steps(size) for size in (512, 513, 640, 641, 2100, 0.3, 0.0)] == [512, 576, 640, 704, 2304, 0.375, 0]
     assert len({in_steps(1.15 * peak) for peak in range(620, 660)}) == 1
     assert all(size <= in_steps(size) <= 1.125 * size for size in (1.0, 77.0, 1000.0, 123_456.0))
 

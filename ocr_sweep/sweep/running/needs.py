@@ -81,11 +81,11 @@ class Needs:
 
 
 def in_steps(megabytes: float) -> float:
-    """Round up to an eighth of a power of two, at most an eighth more.
+    """Round up to an eighth of a power of two: from one megabyte on, at most an eighth more.
 
     Measurements of one kind of training differ a little; what is held for it should not, so that the next takes the same place.
     """
-    step = 2.0 ** (math.floor(math.log2(megabytes)) - 3)
+    step = 2.0 ** (math.floor(math.log2(max(1.0, megabytes))) - 3)
     return math.ceil(megabytes / step) * step
 
 
