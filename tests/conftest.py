@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,12 @@ _TRIAL: dict[str, Any] = {
     },
     "training": {"epochs": 5, "batch_size": 16, "images_per_epoch": 48, "sampling": "instance", "threads": 1},
 }
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start hear Ctrl-C: those of a shell's background job ignore it, and so would theirs."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
