@@ -11,6 +11,7 @@ import shutil
 import signal
 import threading
 import time
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,7 +67,7 @@ class Times(SilentBoard):
         return 60 * (len(self.ended_at) - after) / (self.ended_at[-1] - began)
 
 
-class Observer(threading.Thread):
+class Observer(ABC, threading.Thread):
     """Looks at the processes of a study from beside it, again and again."""
 
     def __init__(self, work: Path, seconds: float) -> None:
@@ -81,9 +82,9 @@ class Observer(threading.Thread):
             with suppress(OSError):  # a process or folder that is gone
                 self.look()
 
+    @abstractmethod
     def look(self) -> None:
         """Look once."""
-        raise NotImplementedError
 
     def trials(self) -> dict[str, int]:
         """The processes of the trials that run, by the names of their folders: each writes its log."""

@@ -69,6 +69,7 @@ class ClassifierStage:
         self.stage = config.classifier
         self.view = view
         self.checkpoint = checkpoint
+        self._origin = Origin.of(config, view)
         self.shared = representation.shared
         self.model = representation.network.eval()
         self.device = next(self.model.parameters()).device
@@ -252,7 +253,7 @@ class ClassifierStage:
             "optimizer": self.optimizer.state_dict() if self.optimizer else None,
             "progress": asdict(self.progress),
         }
-        Origin.of(self.config, self.view).save(self.checkpoint, state)
+        self._origin.save(self.checkpoint, state)
 
     def _resume(self, state: dict[str, Any]) -> None:
         self.progress = Progress(**state["progress"])

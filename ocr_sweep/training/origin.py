@@ -19,21 +19,19 @@ _FORMAT = 4  # of checkpoints; one of another format is not read
 
 @dataclass(frozen=True)
 class Origin:
-    """What must be the same in two sessions of one training; each field but the last two is a hash (64 hex digits)."""
+    """What must be the same in two sessions of one training; each field but the last is a hash (64 hex digits)."""
 
     config: str  # without the parts in which batches pass, which may change when memory runs out
     corpus: str
     characters: str
     classes: int
-    short: str  # the corpus's name, for people
 
     @classmethod
     def of(cls, config: TrialConfig, view: CorpusView) -> Origin:
         """That of a training."""
         asked = config.model_dump(mode="json")
         del asked["training"]["accumulate"]
-        chars = fingerprint(view.chars)
-        return cls(fingerprint(asked), view.fingerprint, chars, view.num_classes, view.fingerprint[:12])
+        return cls(fingerprint(asked), view.fingerprint, fingerprint(view.chars), view.num_classes)
 
     def save(self, path: Path, state: dict[str, Any]) -> None:
         """Replace a checkpoint atomically.
@@ -62,7 +60,7 @@ class Origin:
 
     def _unlike(self, theirs: Origin) -> str:
         if theirs.characters != self.characters:
-            return f"its {theirs.classes:,} characters are not the {self.classes:,} of corpus {self.short}"
+            return f"its {theirs.classes:,} characters are not the {self.classes:,} of corpus {self.corpus[:12]}"
         if theirs.corpus != self.corpus:
-            return f"it comes from corpus {theirs.short}, and this trial's is {self.short}"
+            return f"it comes from corpus {theirs.corpus[:12]}, and this trial's is {self.corpus[:12]}"
         return "it comes from a trial with another configuration"
