@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ocr_sweep.config.charset_file import read_charset_file
@@ -176,7 +175,7 @@ def _accuracies(
     found = []
     for name in sets[2:]:
         indices = view.indices(name)
-        logits = predict_logits(trained.model, view, indices, _SIZE, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        logits = predict_logits(trained.model, view, indices, _SIZE)
         found.append(float((logits.argmax(axis=1) == view.class_ids[indices]).mean()))
     return tuple(found)
 

@@ -71,11 +71,10 @@ def _stack(config: TrialConfig, view: CorpusView, model: Network) -> dict[str, f
     seen = classes_with_scans(config, view)
     indices = _validation_scans(view)
     _set_offset(model, np.zeros(len(seen)))
-    device = next(model.parameters()).device
     parts = []
     for start in range(0, len(indices), _CHUNK):
         chosen = indices[start : start + _CHUNK]
-        logits = predict_logits(model, view, chosen, config.image_size, device, config.training.accumulate)
+        logits = predict_logits(model, view, chosen, config.image_size, config.training.accumulate)
         parts.append(Contest.of(logits, view.class_ids[chosen], seen))
     contest = Contest.joined(parts)
     first = halves(contest.label, np.asarray(view.rows["group"][indices], dtype=np.int64))

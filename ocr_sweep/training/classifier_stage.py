@@ -229,14 +229,8 @@ class ClassifierStage:
         return self.config.training.epochs + epoch
 
     def _validate(self) -> dict[str, float]:
-        logits = predict_logits(
-            self.model,
-            self.view,
-            self.view.indices("val"),
-            self.config.image_size,
-            self.device,
-            self.config.training.accumulate,
-        )
+        val, config = self.view.indices("val"), self.config
+        logits = predict_logits(self.model, self.view, val, config.image_size, config.training.accumulate)
         if not np.isfinite(logits).all():
             raise TrialFailedError(
                 f"nan-logits: outputs must stay finite, but are not after epoch {self.progress.epoch + 1} of the classifier stage"

@@ -246,9 +246,8 @@ class Trainer:
 
     def _validate(self) -> dict[str, float]:
         """The curves of validation; the numbers of record come from the exported file."""
-        logits = predict_logits(
-            self.judged, self.view, self._val, self.config.image_size, self.device, self.config.training.accumulate
-        )
+        size, parts = self.config.image_size, self.config.training.accumulate
+        logits = predict_logits(self.judged, self.view, self._val, size, parts)
         if not np.isfinite(logits).all():
             raise TrialFailedError(f"nan-logits: outputs must stay finite, but are not after step {self.progress.step}")
         metrics = score(self.view, "val", logits.argmax(axis=1))

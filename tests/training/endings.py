@@ -14,7 +14,7 @@ COSTS = ("seconds", "peak_mb", "epoch/images_per_second", "epoch/wait_share", "e
 def plain(value: Any) -> Any:
     """A checkpoint's content with tensors as bytes, so that equal means equal bits; what it cost is left out."""
     if isinstance(value, Tensor):
-        return value.contiguous().numpy().tobytes()
+        return value.cpu().contiguous().numpy().tobytes()
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in value.items() if key not in COSTS}
     return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -22,8 +22,6 @@ from ocr_sweep.training.restoration import Restoration
 from ocr_sweep.training.step import Step
 from ocr_sweep.training.trainer import Trainer
 
-CPU = torch.device("cpu")
-
 
 class Small(Network):
     """Eight classes and a restored image from 16 x 16 pixels; one parameter that no image reaches."""
@@ -53,15 +51,15 @@ class Made:
 def steps(ranks: Ranks, config: TrialConfig, view: CorpusView, rendezvous: Path | None = None) -> Made:
     """Do the updates of an epoch; of the classes, the last three have no glyph to restore."""
     torch.manual_seed(0)
-    model = Small()
+    model = Small().to(ranks.device)
     share = {"rank": ranks.rank, "devices": ranks.devices}
-    feed = Feed(view, config.training, config.augment, seed=config.seed, image_size=16, **share)
-    restoration = Restoration(config.model, view, CPU, image_size=16)
+    feed = Feed(view, config.training, config.augment, seed=config.seed, image_size=16, device=ranks.device, **share)
+    restoration = Restoration(config.model, view, ranks.device, image_size=16)
     assert restoration._glyphs is not None
     restoration._glyphs._known[5:] = False
     course = Course(config.optim, model, num_steps=feed.batches_per_epoch)
-    costs = Classification(config.loss, view, CPU), restoration
-    step = Step(config.training, model, *costs, device=CPU, num_steps=feed.batches_per_epoch, ranks=ranks)
+    costs = Classification(config.loss, view, ranks.device), restoration
+    step = Step(config.training, model, *costs, device=ranks.device, num_steps=feed.batches_per_epoch, ranks=ranks)
     if rendezvous is None:
         return _made(feed, step, course, model)
     with ranks.joined(rendezvous):

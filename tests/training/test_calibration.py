@@ -54,7 +54,7 @@ def network(config: TrialConfig, view: CorpusView | None = None, shift: float = 
 
 
 def logits_of(model: Network, view: CorpusView) -> np.ndarray:
-    return predict_logits(model, view, view.indices("val"), 16, torch.device("cpu"))
+    return predict_logits(model, view, view.indices("val"), 16)
 
 
 def test_stacking_finds_a_shift_that_was_planted_into_the_network(

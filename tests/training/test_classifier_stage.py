@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from endings import plain
 from listener import Listener
 from scipy.stats import chisquare
 from torch import Tensor
@@ -62,19 +63,13 @@ def staged(make_trial: MakeTrial) -> Callable[..., TrialConfig]:
 
 
 def bits(tensors: dict[str, Tensor], *, head: bool) -> dict[str, bytes]:
-    return {name: tensor.contiguous().numpy().tobytes() for name, tensor in tensors.items() if name.startswith("head.") == head}
+    return {name: plain(tensor) for name, tensor in tensors.items() if name.startswith("head.") == head}
 
 
 def network(finished: Finished | None) -> Network:
     assert finished is not None and isinstance(finished.trained.model, Network)
     assert not finished.trained.model.training
-    return finished.trained.model
-
-
-def plain(told: list[tuple[int, dict[str, float]]]) -> list[Any]:
-    """What was told, without what depends on the machine's mood."""
-    moody = ("epoch/images_per_second", "epoch/wait_share", "epoch/peak_memory_mb")
-    return [(epoch, {name: value for name, value in metrics.items() if name not in moody}) for epoch, metrics in told]
+    return finished.trained.model.cpu()
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -128,7 +123,7 @@ def test_a_new_head_learns_on_frozen_features(run: Any, make_trial: MakeTrial, t
     losses = [metrics["epoch/train_loss"] for _, metrics in heard.told[12:]]
     assert losses[0] > losses[-1] and losses[-1] < 1.0
     test = tiny_corpus.indices("test")
-    predicted = predict_logits(network(finished), tiny_corpus, test, 16, torch.device("cpu")).argmax(axis=1)
+    predicted = predict_logits(network(finished), tiny_corpus, test, 16).argmax(axis=1)
     assert (predicted == tiny_corpus.class_ids[test]).mean() > 0.8
     assert finished.trained.selected_epoch == 27 and 1 <= finished.metrics["selected/representation_epoch"] <= 12
 
@@ -187,7 +182,7 @@ def test_the_nearest_mean_equals_its_three_lines(run: Any, staged: Any, tiny_cor
     x, q = (functional.normalize(f - features.mean(dim=0), dim=1).numpy() for f in (features, asked))
     means = np.stack([x[tiny_corpus.class_ids[chosen] == k].mean(axis=0) for k in range(8)])
     distance = ((q[:, None] - means) ** 2).sum(axis=2)
-    np.testing.assert_allclose(-predict_logits(model, tiny_corpus, val, 16, torch.device("cpu")), distance, atol=1e-4)
+    np.testing.assert_allclose(-predict_logits(model, tiny_corpus, val, 16), distance, atol=1e-4)
 
 
 def test_the_reports_rule_takes_scans_or_else_the_rest(staged: Any, tiny_corpus: CorpusView) -> None:

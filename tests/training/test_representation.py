@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from endings import plain
 from listener import Listener
 from torch import Tensor
 
@@ -54,7 +55,7 @@ def run(tiny_corpus: CorpusView, tmp_path: Path) -> Callable[..., tuple[Finished
 def bits(finished: Finished | None) -> dict[str, bytes]:
     assert finished is not None
     state: dict[str, Tensor] = finished.trained.model.state_dict()
-    return {name: tensor.contiguous().numpy().tobytes() for name, tensor in state.items()}
+    return {name: plain(tensor) for name, tensor in state.items()}
 
 
 @pytest.mark.parametrize("classifier", [None, CRT, NCM])

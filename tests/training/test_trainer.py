@@ -28,6 +28,7 @@ MakeTrial = Callable[..., TrialConfig]
 Sit = Callable[..., Any]
 
 STEPS = 15  # five epochs of three batches
+LEAST_MB = 0.1 if torch.cuda.is_available() else 10  # of a GPU its tensors count, of a CPU the process
 UNET = {"kind": "unet", "base_channels": 4, "depth": 2, "dropout": 0.1, "decoder": True, "reconstruction_weight": 1.0}
 DENSE = {
     "kind": "dense_unet",
@@ -137,7 +138,7 @@ def test_the_average_of_the_weights_is_judged_and_kept(sit: Sit, make_trial: Mak
     kept, trained = plain(session.trained.model.state_dict()), plain(load_checkpoint(trainer.checkpoint)["model"])
     assert kept == plain(trainer.ema.state_dict()) and kept != trained
     told = session.listener.told[0][1]["epoch/val/accuracy"]
-    logits = predict_logits(session.trained.model, tiny_corpus, tiny_corpus.indices("val"), 16, torch.device("cpu"))
+    logits = predict_logits(session.trained.model, tiny_corpus, tiny_corpus.indices("val"), 16)
     assert told == (logits.argmax(axis=1) == tiny_corpus.class_ids[tiny_corpus.indices("val")]).mean()
     alone = sit(make_trial({**ENCODER, "training.epochs": 1}), "alone")
     assert plain(load_checkpoint(alone.trainer.checkpoint)["model"]) == trained  # averaging changes nothing in the training
@@ -145,7 +146,7 @@ def test_the_average_of_the_weights_is_judged_and_kept(sit: Sit, make_trial: Mak
 
 def test_what_a_run_measured_is_told(sit: Sit, make_trial: MakeTrial) -> None:
     measured = sit(make_trial(ENCODER)).trained.measured
-    assert measured["handover/swats_lr"] > 0 and measured["memory/peak_mb"] > 10
+    assert measured["handover/swats_lr"] > 0 and measured["memory/peak_mb"] > LEAST_MB
     assert sit(make_trial({**ENCODER, "optim.handover_at": 1.0}), "alone").trained.measured["handover/swats_lr"] == 0.0
 
 
@@ -376,7 +377,7 @@ def test_a_network_learns_the_tiny_corpus(model: str, sit: Sit, make_trial: Make
     config = make_trial({**MODELS[model], "training.epochs": 25, "training.images_per_epoch": None, "optim.handover_at": 0.8})
     session = sit(config)
     test = tiny_corpus.indices("test")
-    logits = predict_logits(session.trained.model, tiny_corpus, test, 16, torch.device("cpu"))
+    logits = predict_logits(session.trained.model, tiny_corpus, test, 16)
     assert (logits.argmax(axis=1) == tiny_corpus.class_ids[test]).mean() > 0.9
     losses = [metrics["epoch/train_loss"] for _, metrics in session.listener.told]
     assert losses[-1] < losses[0] / 1.5
@@ -398,7 +399,7 @@ def test_every_epoch_has_its_curves(sit: Sit, make_trial: MakeTrial) -> None:
         handed_over = {"epoch/handed_over"} if epoch > 1 else set()
         assert set(metrics) == own | handed_over | {f"epoch/val/{name}" for name in validation}
         assert np.isfinite(list(metrics.values())).all()
-        assert 0 < metrics["epoch/wait_share"] < 1 and metrics["epoch/peak_memory_mb"] > 10
+        assert 0 < metrics["epoch/wait_share"] < 1 and metrics["epoch/peak_memory_mb"] > LEAST_MB
 
 
 def test_prediction_does_not_depend_on_the_batch_and_puts_the_mode_back(
@@ -406,11 +407,11 @@ def test_prediction_does_not_depend_on_the_batch_and_puts_the_mode_back(
 ) -> None:
     model = sit(make_trial({"training.epochs": 1})).trained.model.train()
     val = tiny_corpus.indices("val")
-    whole = predict_logits(model, tiny_corpus, val, 16, torch.device("cpu"))
+    whole = predict_logits(model, tiny_corpus, val, 16)
     assert model.training and whole.shape == (48, 8)
     sizes: list[int] = []
     model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
-    parted = predict_logits(model, tiny_corpus, val, 16, torch.device("cpu"), parts=16)
+    parted = predict_logits(model, tiny_corpus, val, 16, parts=16)
     np.testing.assert_allclose(parted, whole, rtol=1e-4, atol=1e-5)
-    assert predict_logits(model, tiny_corpus, val[:0], 16, torch.device("cpu")).shape == (0, 8)
+    assert predict_logits(model, tiny_corpus, val[:0], 16).shape == (0, 8)
     assert sizes == [16, 16, 16], "where a batch is cut for want of memory, so is this"
