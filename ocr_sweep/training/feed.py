@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ocr_sweep.augment import augment_batch, treatments
-from ocr_sweep.augment.batched import augment_tensor, resize
+from ocr_sweep.augment.batched import augment_tensor, resize, upload
 from ocr_sweep.config.augment import AugmentConfig
 from ocr_sweep.config.training import TrainingConfig
 from ocr_sweep.errors import DataError
 from ocr_sweep.store import CorpusView, Source, resized
-from ocr_sweep.training.stored import StoredImages, upload
+from ocr_sweep.training.stored import StoredImages
 
 
 @dataclass(frozen=True)

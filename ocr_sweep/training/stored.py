@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ocr_sweep.augment.batched import upload
 from ocr_sweep.pulse import beat
 from ocr_sweep.store import CorpusView
 
@@ -60,9 +61,3 @@ class StoredImages:
 def fits(num_bytes: int, free_bytes: int) -> bool:
     """Whether images of so many bytes leave a GPU's free memory to the network."""
     return num_bytes <= _SHARE * free_bytes
-
-
-def upload(array: NDArray[np.uint8] | NDArray[np.int64], device: torch.device) -> Tensor:
-    """A tensor of its own on a device; to a GPU it is on its way, from pinned memory, when this returns."""
-    tensor = torch.from_numpy(np.array(array))
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

@@ -5,6 +5,7 @@ that tests/augment/test_batched_ops.py states for each.
 """
 
 from ocr_sweep.augment.batched.apply import apply_op, augment_tensor
+from ocr_sweep.augment.batched.arrays import upload
 from ocr_sweep.augment.batched.digital import resize
 
-__all__ = ["apply_op", "augment_tensor", "resize"]
+__all__ = ["apply_op", "augment_tensor", "resize", "upload"]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ocr_sweep.augment.batch import draw_batch
+from ocr_sweep.augment.batched.arrays import on_device
 from ocr_sweep.augment.batched.blur import gaussian_blur, motion_blur
 from ocr_sweep.augment.batched.digital import jpeg, low_resolution
 from ocr_sweep.augment.batched.morphology import dilation, erosion, ink_bleed
@@ -55,7 +56,7 @@ def augment_tensor(
     result = images.clone()
     stream = Stream(seed, epoch, positions)
     for places, drawn in draw_batch(sources, treatments, stream, images.shape[1]):
-        at = torch.from_numpy(places).to(images.device)
+        at = on_device(places, images)
         result[at] = apply_drawn(result[at].float(), drawn).to(torch.uint8)
     return result
 
@@ -64,10 +65,10 @@ def apply_drawn(images: Tensor, drawn: Drawn) -> Tensor:
     """Distort (m, S, S) whole grey levels by what was drawn for them, in place."""
     moved = np.flatnonzero(drawn.warps.moved)
     if len(moved):
-        at = torch.from_numpy(moved).to(images.device)
+        at = on_device(moved, images)
         images[at] = warp(images[at], drawn.warps, moved)
     for happening in drawn.tone:
-        at = torch.from_numpy(happening.places).to(images.device)
+        at = on_device(happening.places, images)
         images[at] = _tone(happening.op, images[at], happening.parameters)
     return images
 

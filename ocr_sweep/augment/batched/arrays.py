@@ -11,10 +11,18 @@ from torch import Tensor
 from ocr_sweep.augment.op import resize_matrix
 
 
+def upload(array: NDArray[np.generic], device: torch.device) -> Tensor:
+    """A tensor of its own on a device; to a GPU it is on its way, from pinned memory, when this returns.
+
+    From other memory a copy would first wait for all work that the GPU has been given, even if it is asked not to.
+    """
+    tensor = torch.from_numpy(np.array(array))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 def on_device(values: NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int64], like: Tensor) -> Tensor:
     """Numbers as a tensor beside `like`; real numbers as float32."""
-    tensor = torch.from_numpy(np.array(values))
-    return (tensor.float() if tensor.is_floating_point() else tensor).to(like.device, non_blocking=True)
+    return upload(values.astype(np.float32) if values.dtype == np.float64 else values, like.device)
 
 
 def per_image(values: NDArray[np.float64], like: Tensor) -> Tensor:
