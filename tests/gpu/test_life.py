@@ -1,0 +1,14 @@
+"""A study, promotion and reproduction, all of it on a stand-in for a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from on_the_stand_in import passes
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_studys_whole_life_is_the_same_on_a_gpu(tmp_path: Path) -> None:
+    assert passes(tmp_path, "tests/e2e/test_whole_life.py") > 15
