@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from on_the_stand_in import STANDS_IN
 
-STANDS_IN = torch.cuda.is_available() and torch.cuda.get_device_name() == "stand-in GPU"
 pytestmark = pytest.mark.skipif(not STANDS_IN, reason="of the stand-in: see test_rooms.py")
 
 
