@@ -9,8 +9,8 @@ one thread, because other programs on the machine would show in the wall clock; 
 The other rows are what a trial may ask for: a batch in four parts, bf16, torch.compile, batches made ahead by a thread.
 Of the last only the wall clock on a free machine speaks, and only if it has a core to spare.
 
-Prints one JSON line. Fails when ours is slower than `plain` on a CPU; on a GPU when it is less than twice `plain_imgaug`, or
-waits for data 3 % of its time or more.
+Prints one JSON line. Fails when ours is slower than `plain` on a CPU; on a GPU when ours as the shipped GPU studies train, in
+bf16, is less than twice as fast as `plain_imgaug`, or waits for data 3 % of its time or more.
 
     .venv/bin/python benchmarks/training_loop.py [--without compile]
 """
@@ -45,6 +45,7 @@ from ocr_sweep.training.trainer import Trainer
 
 LEAST_ON_CPU, LEAST_ON_GPU, MOST_WAITING = 1.0, 2.0, 0.03
 CUDA = torch.cuda.is_available()
+JUDGED = "bf16" if CUDA else "ours"
 DEVICE = torch.device("cuda" if CUDA else "cpu")
 SIDE, CLASSES, IMAGES = (64, 1000, 20_000) if CUDA else (48, 1000, 4_000)
 BATCH, BATCHES, ROUNDS, BASE = (256, 100, 5, 64) if CUDA else (64, 4, 5, 16)
@@ -221,13 +222,13 @@ def main() -> int:
         }
         for name, mine in times.items()
     }
-    missed = _missed(times) if "ours" in times else []
+    missed = _missed(times) if JUDGED in times else []
     print(json.dumps({"device": str(DEVICE), "loops": found, "missed": missed, "load_before": round(load, 1)}))  # noqa: T201
     return 1 if missed else 0
 
 
 def _missed(times: dict[str, Times]) -> list[str]:
-    mine, missed = times["ours"], []
+    mine, missed = times[JUDGED], []
     if not CUDA and times["plain"].seconds / mine.seconds < LEAST_ON_CPU:
         missed.append("plain")
     if CUDA and "plain_imgaug" in times and times["plain_imgaug"].seconds / mine.seconds < LEAST_ON_GPU:
