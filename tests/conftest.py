@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from store_files import save_store
 
@@ -78,6 +79,12 @@ def pytest_configure() -> None:
     """Let programs that tests start hear Ctrl-C: those of a shell's background job ignore it, and so would theirs."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out what wants several devices where the only one is a GPU."""
+    if item.get_closest_marker("devices") and torch.cuda.device_count() == 1:
+        pytest.skip("one GPU is not several devices")
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
         *_compared("data", {"corpus": then["corpus"]["fingerprint"]}, {"corpus": now["corpus"]["fingerprint"]}),
         *_compared("code", {"ocr_sweep": then["code"]["sha256"]}, {"ocr_sweep": now["code"]["sha256"]}),
         *_compared("library", then["libraries"], now["libraries"]),
-        *_compared("environment", then.get("environment", {}), now.get("environment", {})),
+        *(_compared("environment", then["environment"], now["environment"]) if "environment" in then.keys() & now.keys() else []),
         *_compared("machine", *_both_tell(then["machine"], now["machine"])),
         *_other_packages(then.get("lock"), now.get("lock")),
     ]

@@ -163,6 +163,7 @@ def test_a_study_that_is_stopped_is_not_begun_again_by_whoever_joined_it(project
     assert here(root, "sweep", "status", "tiny").out.count("stopped") >= 1
 
 
+@pytest.mark.devices
 def test_a_trial_on_two_devices_that_hangs_does_not_outlive_its_supervisor(project: Callable[..., Path]) -> None:
     root = project(**LONG, base__training__devices=2)
     with started(root, *RUN) as process:

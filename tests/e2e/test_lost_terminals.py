@@ -78,6 +78,7 @@ def test_a_reader_that_leaves_stops_the_study_and_it_goes_on_later(project: Call
     assert here(root, *RUN).code == 0 and set(outcomes(root).values()) == {"FINISHED complete"}
 
 
+@pytest.mark.devices
 def test_a_killed_device_costs_no_more_than_an_epoch_and_leaves_nobody(project: Callable[..., Path]) -> None:
     root = project(trials=1, base__training__epochs=6, base__training__images_per_epoch=320, base__training__devices=2)
     with started(root, *RUN) as process:

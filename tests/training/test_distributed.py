@@ -29,8 +29,6 @@ MakeTrial = Callable[..., TrialConfig]
 Sit = Callable[..., Any]
 
 TWO = {"training.devices": 2}
-
-needs_devices = pytest.mark.skipif(torch.cuda.device_count() == 1, reason="several processes, but a single GPU")
 CANONICAL = {
     "model": {
         "kind": "unet", "base_channels": 4, "depth": 2, "dropout": 0.0, "decoder": True, "reconstruction_weight": 1.0,
@@ -78,7 +76,7 @@ def test_uneven_slices_pass_in_equally_many_parts() -> None:
     assert sum(part.share for batch in slices for part in batch.parts(4)) == pytest.approx(2)  # whose average is 1
 
 
-@needs_devices
+@pytest.mark.devices
 def test_two_devices_make_the_gradients_of_one(
     make_trial: MakeTrial, tiny_corpus: CorpusView, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,7 +107,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer_module, "follow", small_training.follow_small)
 
 
-@needs_devices
+@pytest.mark.devices
 @pytest.mark.usefixtures("small")
 def test_two_devices_train_as_one(sit: Sit, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the handover, which measures AdamW's steps and comes when the first device says that nothing is gained.
@@ -140,7 +138,7 @@ def _other_weights(trainer: Trainer) -> Any:
     return torch.load(trainer.checkpoint.parent / "device1.pt", weights_only=True)
 
 
-@needs_devices
+@pytest.mark.devices
 @pytest.mark.slow
 def test_devices_end_with_the_same_bits_wherever_they_are_interrupted(sit: Sit, make_trial: MakeTrial) -> None:
     """With batch norm, dropout, a decoder and the average of the weights; the stop is within an epoch.
@@ -155,7 +153,7 @@ def test_devices_end_with_the_same_bits_wherever_they_are_interrupted(sit: Sit, 
     assert last.listener.batches == 6 - 2 and ending(last) == whole
 
 
-@needs_devices
+@pytest.mark.devices
 @pytest.mark.slow
 def test_a_killed_process_ends_the_training_and_its_checkpoint_goes_on(
     make_trial: MakeTrial, tiny_corpus: CorpusView, tmp_path: Path
