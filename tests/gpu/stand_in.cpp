@@ -46,6 +46,8 @@ bool covers(const Clock& clock, StreamId stream, int64_t time) {
   return found != clock.end() && found->second >= time;
 }
 
+std::string number(int64_t value) { return std::to_string(value); }
+
 struct Block {  // of memory
   size_t num_bytes;
   StreamId owner;
@@ -74,7 +76,7 @@ class Log {
   void room_for(size_t num_bytes) {
     std::lock_guard<std::mutex> lock(mutex_);
     TORCH_CHECK_WITH(
-        OutOfMemoryError, in_use_ + num_bytes <= limit_, "CUDA out of memory. Tried to allocate ", num_bytes, " bytes on the stand-in.");
+        OutOfMemoryError, in_use_ + num_bytes <= limit_, "CUDA out of memory. Tried to allocate ", num_bytes, " bytes.");
   }
 
   void freed(const void* memory) {
@@ -85,7 +87,7 @@ class Log {
     for (auto [stream, time] : block.read) {
       bool recorded = std::find(block.recorded.begin(), block.recorded.end(), stream) != block.recorded.end();
       if (stream != block.owner && !recorded && !covers(host_, stream, time) && !covers(streams_[block.owner], stream, time))
-        breach("memory of stream " + std::to_string(block.owner) + " was freed while stream " + std::to_string(stream) + " used it");
+        breach("memory of stream " + number(block.owner) + " was freed while stream " + number(stream) + " used it");
     }
     in_use_ -= block.num_bytes;
     blocks_.erase(found);
@@ -177,7 +179,7 @@ class Log {
 
   void after(const std::string& name, StreamId stream, StreamId other, int64_t time, const char* what) {
     if (stream != other && !covers(streams_[stream], other, time))
-      breach(name + " on stream " + std::to_string(stream) + " does not wait for stream " + std::to_string(other) + ", which " + what + " its memory");
+      breach(name + " on stream " + number(stream) + " does not wait for stream " + number(other) + ", which " + what + " its memory");
   }
 
   void waited(const Clock& event) {

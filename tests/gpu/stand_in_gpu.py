@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import importlib.util
-import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -27,8 +26,11 @@ def load() -> None:
     assert spec is not None and spec.submodule_search_locations
     torch = Path(spec.submodule_search_locations[0])
     key = hashlib.sha256(SOURCE.read_bytes() + (torch / "version.py").read_bytes()).hexdigest()[:16]
-    built = Path(tempfile.gettempdir()) / f"stand_in_gpu-{os.getuid()}-{key}.so"
+    built = SOURCE.parent / "__pycache__" / f"stand_in-{key}.so"
     if not built.exists():
+        built.parent.mkdir(exist_ok=True)
+        for former in built.parent.glob("stand_in-*.so"):
+            former.unlink()
         _compile(torch, built)
     for library in ("libtorch_global_deps.so", "libc10.so", "libtorch_cpu.so"):
         ctypes.CDLL(str(torch / "lib" / library), mode=ctypes.RTLD_GLOBAL)
@@ -40,9 +42,9 @@ def _compile(torch: Path, built: Path) -> None:
     with tempfile.TemporaryDirectory(dir=built.parent) as folder:
         out = Path(folder) / built.name
         flags = ["-shared", "-fPIC", "-O1", "-w", "-std=c++20", f"-I{include}", f"-I{include}/torch/csrc/api/include"]
-        subprocess.run(
-            ["g++", *flags, str(SOURCE), "-o", str(out), f"-L{lib}", "-ltorch_cpu", "-lc10"], check=True, capture_output=True
-        )
+        command = ["g++", *flags, str(SOURCE), "-o", str(out), f"-L{lib}", "-ltorch_cpu", "-lc10"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
         out.rename(built)
 
 
