@@ -11,4 +11,6 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_studys_whole_life_is_the_same_on_a_gpu(tmp_path: Path) -> None:
-    assert passes(tmp_path, "tests/e2e/test_whole_life.py") > 15
+    """Searched, confirmed, exported and scored; promoted; reproduced to the bit; in order by the doctor's word."""
+    chosen = "ends_with_the_winner or numbers_of_record or every_artifact or promotion or identical or doctor_finds"
+    assert passes(tmp_path, "tests/e2e/test_whole_life.py", "-k", chosen) == 6
