@@ -56,4 +56,6 @@ def _check_multiple(config: ModelConfig, image_size: int) -> None:
             check_timm_name(name)
             multiple = 32 if name.startswith("efficientformerv2") else 1
     if image_size % multiple:
-        raise ConfigError([f"image_size must be a multiple of {multiple} for this model, but got {image_size}"])
+        nearest = max(1, round(image_size / multiple)) * multiple
+        sentence = f"image_size must be a multiple of {multiple} for this model, but got {image_size}; write {nearest}"
+        raise ConfigError([sentence])

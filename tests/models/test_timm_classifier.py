@@ -92,7 +92,7 @@ def test_a_size_that_a_network_cannot_take_is_refused_before_it_is_built() -> No
 
 
 def test_a_size_that_a_network_cannot_take_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^image_size must be a multiple of 32 for this model, but got 48$"):
+    with pytest.raises(ConfigError, match=r"^image_size must be a multiple of 32 for this model, but got 48; write 64$"):
         check_model(config("efficientformerv2_s0"), 48)
     with pytest.raises(ConfigError, match=r"^timm's test_vit cannot read images of 20 pixels: Input height \(20\) should be div"):
         build_model(config("test_vit"), 7, 20)

@@ -91,5 +91,5 @@ def test_the_seed_makes_the_weights() -> None:
 
 
 def test_an_image_that_does_not_halve_often_enough_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^image_size must be a multiple of 16 for this model, but got 40$"):
+    with pytest.raises(ConfigError, match=r"^image_size must be a multiple of 16 for this model, but got 40; write 32$"):
         build_model(config(depth=4), 5, 40)
