@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -79,6 +80,7 @@ _USAGE_ERROR: Any = typer.BadParameter.__base__  # click's, or that of the copy 
 def main() -> None:
     """Run the program and leave with the exit code of the table in `ocr_sweep.errors`."""
     code = _run()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it has ended; a Ctrl-C from here on would only change its code
     gc.disable()
     gc.freeze()  # else the interpreter looks through all objects of all libraries before it lets go: one to four seconds
     sys.exit(code)

@@ -64,3 +64,15 @@ def test_a_ctrl_c_outside_a_study_ends_with_a_sentence(tmp_path: Path, monkeypat
     monkeypatch.setattr(Paths, "find", mock.Mock(side_effect=KeyboardInterrupt))
     done = here(tmp_path, "sweep", "list")
     refused(done, 130, "stopped at once", "the same command goes on")
+
+
+def test_ctrl_c_during_the_end_of_the_program_does_not_change_its_code() -> None:
+    """What it did is done: neither a traceback nor death by the signal may say otherwise."""
+    script = (
+        "import atexit, os, signal, sys; sys.argv = ['ocr-sweep', '--help']\n"
+        "from ocr_sweep.cli.app import main\n"
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -90,8 +90,7 @@ def test_a_running_study_is_watched_and_stopped_from_elsewhere(project: Callable
         wait_for(lambda: (now := state(root)) is not None and now.pid == process.pid and now.running, "the study to go on")
         stopped = here(root, "sweep", "stop", "tiny", "--now")
         assert stopped.code == 0 and "stopped" in stopped.out
-        # a checkpoint may have been quicker than the second signal, and Python's end, too: then that one kills, a shell's 130
-        assert process.wait(timeout=10) in (130, 143, -signal.SIGINT)
+        assert process.wait(timeout=10) in (130, 143), "a checkpoint may have been quicker than the second signal"
 
     with started(root, *RUN) as process:
         wait_for(lambda: (now := state(root)) is not None and now.pid == process.pid and now.running, "the study to go on")
