@@ -64,7 +64,10 @@ def steps(ranks: Ranks, config: TrialConfig, view: CorpusView, rendezvous: Path 
         return _made(feed, step, course, model)
     with ranks.joined(rendezvous):
         step.network = ranks.network(model, 16)
-        return _made(feed, step, course, model)
+        try:
+            return _made(feed, step, course, model)
+        finally:
+            step.network = model  # as the trainer does: whoever lets go of the group last waits for its threads, and they for him
 
 
 def _made(feed: Feed, step: Step, course: Course, model: Small) -> Made:
