@@ -63,8 +63,7 @@ MEASURED: dict[str, tuple[dict[str, Any], int, int, int]] = {  # a model, classe
     "16 primary to every class, dynamic": ({**_CAPSULE, "routing": _DYNAMIC, "latent": None, "primary": 16}, 1000, 32, 64),
     "128 primary to every class, attention": ({**_CAPSULE, "routing": _ATTENTION, "latent": None, "primary": 128}, 200, 32, 32),
     "linear head": (_LINEAR, CLASSES, 32, 64),
-    "full scale: latent, dynamic": ({**_CAPSULE, "routing": _DYNAMIC}, CLASSES, 64, 256),
-    "full scale: latent, attention": ({**_CAPSULE, "routing": _ATTENTION}, CLASSES, 64, 256),
+    **{f"full scale: {name}": (FULL_SCALE[name][0], CLASSES, 64, FULL_SCALE[name][1]) for name in CURES},
 }
 TIMED = ("linear head", "latent, dynamic", "latent, attention")
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from store_files import save_store
 
@@ -83,8 +82,11 @@ def pytest_configure() -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Leave out what wants several devices where the only one is a GPU."""
-    if item.get_closest_marker("devices") and torch.cuda.device_count() == 1:
-        pytest.skip("one GPU is not several devices")
+    if item.get_closest_marker("devices"):
+        import torch  # two seconds, which most tests need not wait for
+
+        if torch.cuda.device_count() == 1:
+            pytest.skip("one GPU is not several devices")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What the tests of training listen with."""
+"""What tests listen to a training with."""
 
 from __future__ import annotations
 

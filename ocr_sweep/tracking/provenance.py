@@ -71,7 +71,7 @@ def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
         *_compared("data", {"corpus": then["corpus"]["fingerprint"]}, {"corpus": now["corpus"]["fingerprint"]}),
         *_compared("code", {"ocr_sweep": then["code"]["sha256"]}, {"ocr_sweep": now["code"]["sha256"]}),
         *_compared("library", then["libraries"], now["libraries"]),
-        *(_compared("environment", then["environment"], now["environment"]) if "environment" in then.keys() & now.keys() else []),
+        *_compared("environment", then.get("environment"), now.get("environment")),
         *_compared("machine", *_both_tell(then["machine"], now["machine"])),
         *_other_packages(then.get("lock"), now.get("lock")),
     ]
@@ -82,7 +82,9 @@ def _both_tell(then: dict[str, Any], now: dict[str, Any]) -> tuple[dict[str, Any
     return {name: then[name] for name in both}, {name: now[name] for name in both}
 
 
-def _compared(kind: str, then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _compared(kind: str, then: dict[str, Any] | None, now: dict[str, Any] | None) -> list[str]:
+    if then is None or now is None:
+        return []
     names = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
     return [f"{kind}: {name} was {_short(then.get(name))}, is {_short(now.get(name))}" for name in names]
 

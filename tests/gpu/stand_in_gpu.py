@@ -50,8 +50,7 @@ def _compile(torch: Path, built: Path) -> None:
 
 load()
 
-import torch  # noqa: E402  # after what it must find
-from torch import storage  # noqa: E402
+import torch  # noqa: E402  # it asks only once what devices there are, and must find the stand-in loaded
 
 
 class _Stream(torch.Stream):
@@ -105,8 +104,8 @@ def _answer_for_cuda() -> None:
     }
     for name, answer in answers.items():
         setattr(torch.cuda, name, answer)
-    storage._to = _storage_to  # type: ignore[attr-defined]
-    torch.UntypedStorage.clone = _storage_clone  # type: ignore[method-assign]
+    torch.storage._to = _storage_to
+    torch.UntypedStorage.clone = _storage_clone
 
 
 _answer_for_cuda()

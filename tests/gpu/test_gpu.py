@@ -1,4 +1,4 @@
-"""What holds on a GPU alone. Without one, `test_stand_in.py` runs this with something in its place."""
+"""What holds on a GPU alone. Without one, `test_rooms.py` runs this with something in its place."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from listener import Listener
 from on_the_stand_in import STANDS_IN
 
 from ocr_sweep.augment import BUILT_IN
@@ -18,19 +19,15 @@ from ocr_sweep.augment.policy import Op
 from ocr_sweep.augment.stroke import Dilation, Erosion
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.errors import TrialMemoryError
-from ocr_sweep.models import build_model
-from ocr_sweep.optim import Course
 from ocr_sweep.store import CorpusView
-from ocr_sweep.training.classification import Classification
-from ocr_sweep.training.feed import Feed
-from ocr_sweep.training.restoration import Restoration
-from ocr_sweep.training.step import Step
+from ocr_sweep.training.distributed import Ranks
 from ocr_sweep.training.stored import StoredImages
 from ocr_sweep.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
 MakeTrial = Callable[..., TrialConfig]
+TrainerOn = Callable[[torch.device, TrialConfig], Trainer]
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 CAPSULE = {"kind": "capsule", "base_channels": 4, "depth": 2, "primary": 6, "latent": 12, "pose": 8, "dropout": 0.0}
 DENSE = {"kind": "dense_unet", "growth": 4, "blocks": [2, 2], "stem_stride": 1, "dropout": 0.0, "decoder": True}
@@ -68,35 +65,31 @@ def exact() -> Iterator[None]:
     torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-class World:
-    """A feed, a network, a course and a step on one device."""
+@pytest.fixture
+def trainer_on(tiny_corpus: CorpusView, tmp_path: Path) -> TrainerOn:
+    """What trains a configuration on one device."""
 
-    def __init__(self, config: TrialConfig, view: CorpusView, device: torch.device) -> None:
-        torch.manual_seed(0)
-        self.model = build_model(config.model, view.num_classes, config.image_size).to(device)
-        self.feed = Feed(view, config.training, config.augment, seed=3, image_size=config.image_size, device=device)
-        num_steps = config.training.epochs * self.feed.batches_per_epoch
-        self.course = Course(config.optim, self.model, num_steps=num_steps)
-        costs = Classification(config.loss, view, device), Restoration(config.model, view, device, image_size=config.image_size)
-        self.step = Step(config.training, self.model, *costs, device=device, num_steps=num_steps)
+    def trainer_on(device: torch.device, config: TrialConfig) -> Trainer:
+        ranks = Ranks()
+        ranks.device = device
+        return Trainer(config, tiny_corpus, tmp_path / "checkpoint.pt", ranks)
 
-    def loss(self, number: int) -> torch.Tensor:
-        """Do an update and return its loss, on the device."""
-        return self.step(self.feed.batch(0, number), self.course, number)
+    return trainer_on
 
 
 @pytest.mark.parametrize("changes", [*MODELS.values(), *LOSSES.values()], ids=[*MODELS, *LOSSES])
-def test_an_update_is_that_of_the_cpu(changes: dict[str, Any], make_trial: MakeTrial, tiny_corpus: CorpusView) -> None:
+def test_an_update_is_that_of_the_cpu(changes: dict[str, Any], make_trial: MakeTrial, trainer_on: TrainerOn) -> None:
     config = make_trial({"model": UNET, "optim.clip_norm": 1e6, "training.accumulate": 2, **changes})
-    here, there = World(config, tiny_corpus, CPU), World(config, tiny_corpus, GPU)
+    here, there = trainer_on(CPU, config), trainer_on(GPU, config)
     for number in range(2):
-        assert float(there.loss(number)) == pytest.approx(float(here.loss(number)), rel=1e-4)
+        mine, theirs = (float(one.step(one.feed.batch(0, number), one.course, number)) for one in (here, there))
+        assert theirs == pytest.approx(mine, rel=1e-4)
     compared = 0
-    for mine, theirs in zip(here.model.parameters(), there.model.parameters(), strict=True):
-        assert (mine.grad is None) == (theirs.grad is None)
-        if mine.grad is not None and theirs.grad is not None:
-            scale = float(mine.grad.abs().max())
-            torch.testing.assert_close(theirs.grad.cpu(), mine.grad, rtol=1e-2, atol=1e-3 * scale + 1e-7)
+    for weight, other in zip(here.model.parameters(), there.model.parameters(), strict=True):
+        assert (weight.grad is None) == (other.grad is None)
+        if weight.grad is not None and other.grad is not None:
+            scale = float(weight.grad.abs().max())
+            torch.testing.assert_close(other.grad.cpu(), weight.grad, rtol=1e-2, atol=1e-3 * scale + 1e-7)
             compared += 1
     assert compared > 3
 
@@ -104,19 +97,19 @@ def test_an_update_is_that_of_the_cpu(changes: dict[str, Any], make_trial: MakeT
 @pytest.mark.parametrize("changes", [*MODELS.values(), *LOSSES.values()], ids=[*MODELS, *LOSSES])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_no_update_waits_for_the_device(
-    precision: str, changes: dict[str, Any], make_trial: MakeTrial, tiny_corpus: CorpusView
+    precision: str, changes: dict[str, Any], make_trial: MakeTrial, trainer_on: TrainerOn
 ) -> None:
     """Neither under AdamW, whose steps are recorded for the handover, nor under SGD after it."""
     whole = {"training.precision": precision, "training.augment_on": "batch", "training.accumulate": 2, "optim.handover_at": 0.5}
-    world = World(make_trial({**whole, **changes}), tiny_corpus, GPU)
-    batches = [world.feed.batch(0, number) for number in range(3)]
+    trainer = trainer_on(GPU, make_trial({**whole, **changes}))
+    batches = [trainer.feed.batch(0, number) for number in range(3)]
     for step in range(9):
         torch.cuda.set_sync_debug_mode("default")
-        if world.course.due(step, stale_epochs=0):
-            world.course.hand_over(step)  # reads what was recorded
+        if trainer.course.due(step, stale_epochs=0):
+            trainer.course.hand_over(step)  # reads what was recorded
         torch.cuda.set_sync_debug_mode("error" if step else "default")
-        world.step(batches[step % 3], world.course, step)
-    assert world.course.phase == "sgd"
+        trainer.step(batches[step % 3], trainer.course, step)
+    assert trainer.course.phase == "sgd"
 
 
 EFFECTS = {type(step.op): step.op for policy in BUILT_IN.values() for step in policy.steps}
@@ -149,7 +142,7 @@ def test_the_end_of_the_memory_is_the_end_of_the_trial(make_trial: MakeTrial, ti
     total = torch.cuda.mem_get_info(GPU)[1]
     torch.cuda.set_per_process_memory_fraction(torch.cuda.memory_allocated(GPU) / total)
     with pytest.raises(TrialMemoryError, match=r"^oom: the memory of the GPU does not suffice; .* write accumulate: 2 "):
-        trainer.run(_Silent())
+        trainer.run(Listener())
     assert len(held)
 
 
@@ -173,15 +166,7 @@ def test_the_memory_that_a_training_takes_is_foretold(
     gc.collect()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated() / 2**20
-    trained = Trainer(make_trial({**LARGER, **LATE, **changes}), tiny_corpus, tmp_path / "checkpoint.pt").run(_Silent())
+    trained = Trainer(make_trial({**LARGER, **LATE, **changes}), tiny_corpus, tmp_path / "checkpoint.pt").run(Listener())
     assert trained is not None
     taken = trained.measured["memory/peak_mb"] - before
     assert 1.0 <= taken / trained.measured["memory/predicted_mb"] < (1.06 if STANDS_IN else 2.0)
-
-
-class _Silent:
-    def epoch_done(self, epoch: int, metrics: dict[str, float]) -> None:
-        pass
-
-    def should_stop(self) -> bool:
-        return False

@@ -40,9 +40,12 @@ def _in_order(network: nn.Module) -> list[nn.Module]:
     return [m for part in [*parts, network.last] for m in part.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
 
 
-@pytest.mark.parametrize(("stride", "blocks", "multiple"), [(4, [6, 12, 24, 16], 32), (2, [2, 2, 2], 8), (1, [3, 3], 2)])
-def test_the_image_must_halve_often_enough(stride: int, blocks: list[int], multiple: int) -> None:
-    with pytest.raises(ConfigError, match=f"^image_size must be a multiple of {multiple} for this model, but got 49; write "):
+@pytest.mark.parametrize(
+    ("stride", "blocks", "multiple", "nearest"), [(4, [6, 12, 24, 16], 32, 64), (2, [2, 2, 2], 8, 48), (1, [3, 3], 2, 48)]
+)
+def test_the_image_must_halve_often_enough(stride: int, blocks: list[int], multiple: int, nearest: int) -> None:
+    sentence = f"image_size must be a multiple of {multiple} for this model, but got {3 * 16 + 1}; write {nearest}"
+    with pytest.raises(ConfigError, match=f"^{sentence}$"):
         build_model(config(stem_stride=stride, blocks=blocks), 5, 49)
 
 

@@ -63,7 +63,8 @@ def staged(make_trial: MakeTrial) -> Callable[..., TrialConfig]:
 
 
 def bits(tensors: dict[str, Tensor], *, head: bool) -> dict[str, bytes]:
-    return {name: plain(tensor) for name, tensor in tensors.items() if name.startswith("head.") == head}
+    found: dict[str, bytes] = plain({name: tensor for name, tensor in tensors.items() if name.startswith("head.") == head})
+    return found
 
 
 def network(finished: Finished | None) -> Network:

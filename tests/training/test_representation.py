@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from endings import plain
 from listener import Listener
-from torch import Tensor
 
 from ocr_sweep.config.trial import TrialConfig
 from ocr_sweep.disk import file_lock
@@ -54,8 +53,8 @@ def run(tiny_corpus: CorpusView, tmp_path: Path) -> Callable[..., tuple[Finished
 
 def bits(finished: Finished | None) -> dict[str, bytes]:
     assert finished is not None
-    state: dict[str, Tensor] = finished.trained.model.state_dict()
-    return {name: plain(tensor) for name, tensor in state.items()}
+    found: dict[str, bytes] = plain(finished.trained.model.state_dict())
+    return found
 
 
 @pytest.mark.parametrize("classifier", [None, CRT, NCM])
